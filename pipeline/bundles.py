@@ -1,0 +1,237 @@
+"""Find, read, check and write a bundle folder."""
+
+import json
+import re
+import sys
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from pipeline import __version__
+from pipeline.data.volumes import write_bytes
+from pipeline.errors import UserError, nearest
+from pipeline.tasks import Task
+
+RECORD = "segmentation.json"
+"""Beside predictions: what was segmented, and the label convention of the files."""
+
+WEIGHTS = "models/model.safetensors"
+"""Where a bundle keeps its weights, relative to its root."""
+
+OF_THE_MACHINE = (
+    "bundle_root",
+    "dataset_dir",
+    "output_dir",
+    "device",
+    "num_workers",
+    "split_file",
+    "weights",
+)
+"""Keys of a config that belong to a machine, not to a run."""
+
+
+@dataclass(frozen=True)
+class Bundle:
+    """A folder with ``configs/``, ``docs/`` and ``models/``."""
+
+    root: Path
+
+    @property
+    def name(self) -> str:
+        """The name of the folder."""
+        return self.root.name
+
+    @property
+    def weights(self) -> Path:
+        """The file of the weights, which may be missing."""
+        return self.root / WEIGHTS
+
+    @property
+    def metadata(self) -> dict[str, Any]:
+        """The content of ``configs/metadata.json``."""
+        content: dict[str, Any] = json.loads((self.root / "configs/metadata.json").read_text())
+        return content
+
+    @property
+    def description(self) -> str:
+        """One line about the bundle."""
+        line: str = self.metadata["description"]
+        return line
+
+    def config_file(self, workflow: str) -> Path:
+        """The config of a workflow, "train" or "inference"."""
+        return self.root / "configs" / f"{workflow}.yaml"
+
+    def config(self, workflow: str) -> dict[str, Any]:
+        """The content of that config, nothing in it evaluated."""
+        content: dict[str, Any] = yaml.safe_load(self.config_file(workflow).read_text())
+        return content
+
+    @property
+    def task(self) -> Task:
+        """What the bundle segments."""
+        return Task.of(self.config("inference")["task"])
+
+
+def shipped() -> dict[str, Bundle]:
+    """The bundles that come with the project, by name."""
+    package = Path(__file__).parent
+    candidates = (package / "_bundles", package.parent / "bundles")
+    home = next((folder for folder in candidates if folder.is_dir()), None)
+    folders = sorted(home.iterdir()) if home else []
+    return {path.name: Bundle(path) for path in folders if (path / "configs").is_dir()}
+
+
+def find_bundle(name: str) -> Bundle:
+    """The bundle in the folder ``name``, or the shipped one of that name.
+
+    Raises:
+        UserError: neither exists.
+    """
+    if (Path(name) / "configs" / "inference.yaml").is_file():
+        return Bundle(Path(name))
+    bundles = shipped()
+    if name in bundles:
+        return bundles[name]
+    raise UserError(f"no bundle {name!r}, neither shipped nor a folder: {nearest(name, bundles)}")
+
+
+def check_overrides(config: Mapping[str, Any], overrides: Mapping[str, Any]) -> None:
+    """Refuse an override whose key the config does not have.
+
+    A nested key (``network_def::features``) needs an existing first part; arguments of a component
+    can be added.
+
+    Raises:
+        UserError: with the nearest key that exists.
+    """
+    for key in overrides:
+        first, *rest = key.split("::")
+        if first not in config:
+            raise UserError(f"unknown key {key!r} in --set: {nearest(first, config)}")
+        inner = config[first]
+        for part in rest:
+            known = isinstance(inner, dict) and (part in inner or "_target_" in inner)
+            if not known:
+                names = inner if isinstance(inner, dict) else ()
+                raise UserError(f"unknown key {key!r} in --set: {nearest(part, names)}")
+            inner = inner.get(part)
+
+
+def new_run(bundle_root: str) -> str:
+    """A folder for a new run: ``runs/<bundle>-<date>-<time>`` in the working directory."""
+    return str(Path("runs") / f"{Path(bundle_root).resolve().name}-{datetime.now():%Y%m%d-%H%M%S}")
+
+
+def write_run(bundle_root: str, output_dir: str, split: Any) -> None:
+    """Make ``output_dir`` a bundle: the running configs with every override, and the split.
+
+    To be called by a component of a running config, whose parser holds the overrides.
+
+    Raises:
+        UserError: ``output_dir`` holds a run already, or cannot be written.
+    """
+    run, source = Bundle(Path(output_dir)), Bundle(Path(bundle_root))
+    if run.weights.exists():
+        raise UserError(f"{output_dir} holds a run already: choose another output")
+    running = _running_config()
+    task = Task.of(running["task"])
+    trained = source.config("train")
+    for workflow in ("train", "inference"):
+        own = source.config(workflow)
+        shared = {key: value for key, value in running.items() if own.get(key) == trained.get(key)}
+        text = burnt_in(source.config_file(workflow).read_text(), shared)
+        write_bytes(run.config_file(workflow), text.encode())
+    write_bytes(run.root / "configs/metadata.json", _as_json(_metadata(source.metadata, task)))
+    for file in ("LICENSE", "docs/README.md"):
+        write_bytes(run.root / file, (source.root / file).read_bytes())
+    split.write(run.root / "split.json")
+    write_bytes(run.root / "environment.json", _as_json(_environment()))
+
+
+def burnt_in(text: str, running: Mapping[str, Any]) -> str:
+    """The YAML ``text`` with its top-level values replaced by those of ``running`` that differ.
+
+    What is unchanged keeps its form and its comments; so does what belongs to the machine.
+    """
+    blocks = []
+    for key, block in _top_level_blocks(text):
+        value = yaml.safe_load(block)[key] if key else None
+        if key is None or key in OF_THE_MACHINE or key not in running or running[key] == value:
+            blocks.append(block)
+        else:
+            blocks.append(_as_yaml(key, running[key]) + _trailing_comments(block))
+    return "".join(blocks)
+
+
+def _top_level_blocks(text: str) -> Iterator[tuple[str | None, str]]:
+    """Each top-level key with its lines (and what follows up to the next key), in order."""
+    key: str | None = None
+    lines: list[str] = []
+    for line in text.splitlines(keepends=True):
+        match = re.match(r"([A-Za-z_]\w*):", line)
+        if match:
+            yield key, "".join(lines)
+            key, lines = match.group(1), []
+        lines.append(line)
+    yield key, "".join(lines)
+
+
+def _as_yaml(key: str, value: Any) -> str:
+    """A block of YAML in which innermost lists and mappings stand on one line."""
+    flow = None if isinstance(value, list | dict) else False
+    text: str = yaml.safe_dump(
+        {key: value}, sort_keys=False, allow_unicode=True, default_flow_style=flow, width=1000
+    )
+    return text
+
+
+def _trailing_comments(block: str) -> str:
+    lines = block.splitlines(keepends=True)
+    count = 0
+    while count < len(lines) and re.match(r"\s*(#.*)?$", lines[-1 - count]):
+        count += 1
+    return "".join(lines[len(lines) - count :])
+
+
+def _running_config() -> dict[str, Any]:
+    """The config, overrides included, of the MONAI parser that is resolving the caller.
+
+    MONAI hands a component its arguments but not the config, so the parser is looked up among the
+    callers.
+    """
+    from monai.bundle import ConfigParser
+
+    frame = sys._getframe()
+    while frame is not None:
+        parser = frame.f_locals.get("self")
+        if isinstance(parser, ConfigParser):
+            config: dict[str, Any] = parser.get()
+            return config
+        frame = frame.f_back  # type: ignore[assignment]
+    raise RuntimeError("write_run was not called by a component of a running config")
+
+
+def _metadata(metadata: dict[str, Any], task: Task) -> dict[str, Any]:
+    formats = metadata["network_data_format"]
+    image, pred = formats["inputs"]["image"], formats["outputs"]["pred"]
+    image["num_channels"], pred["num_channels"] = task.in_channels, task.out_channels
+    image["channel_def"] = {str(i): name for i, name in enumerate(task.modalities)}
+    pred["channel_def"] = {str(i): name for i, name in enumerate(task.regions or task.classes)}
+    return metadata
+
+
+def _environment() -> dict[str, Any]:
+    from importlib.metadata import version
+
+    packages = ("torch", "monai", "pytorch-ignite", "numpy", "nibabel")
+    versions = {name: version(name) for name in packages}
+    return {"python": sys.version.split()[0], "unet-bundles": __version__, **versions}
+
+
+def _as_json(content: Mapping[str, Any]) -> bytes:
+    return (json.dumps(content, indent=2) + "\n").encode()

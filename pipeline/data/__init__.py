@@ -1,0 +1,1 @@
+"""Cases on disk: layouts, reading and writing, splits, loaders, phantoms."""

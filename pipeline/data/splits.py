@@ -1,0 +1,68 @@
+"""Which cases train and which validate."""
+
+import json
+import random
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from pipeline.data.volumes import write_bytes
+from pipeline.errors import UserError, nearest
+
+
+@dataclass(frozen=True)
+class Split:
+    """Names of cases for training and for validation, without overlap."""
+
+    train: tuple[str, ...]
+    validation: tuple[str, ...]
+
+    @classmethod
+    def drawn(cls, names: Sequence[str], validation_fraction: float, seed: int) -> "Split":
+        """A random split; at least one case each if there are two or more.
+
+        Raises:
+            UserError: fewer than two cases.
+        """
+        if len(names) < 2:
+            raise UserError(
+                f"{len(names)} labelled case cannot be split: give two or more, or --split FILE"
+            )
+        shuffled = sorted(names)
+        random.Random(seed).shuffle(shuffled)
+        count = min(max(round(len(names) * validation_fraction), 1), len(names) - 1)
+        return cls(tuple(sorted(shuffled[count:])), tuple(sorted(shuffled[:count])))
+
+    @classmethod
+    def read(cls, path: Path, names: Sequence[str]) -> "Split":
+        """The split in a JSON file ``{"train": [case, ...], "validation": [case, ...]}``.
+
+        Raises:
+            UserError: the file is not of that form, or names a case twice or one not in ``names``.
+        """
+        try:
+            content = json.loads(path.read_text())
+            split = cls(*(tuple(content[key]) for key in ("train", "validation")))
+        except OSError as error:
+            raise UserError(f"cannot read the split {path}: {error.strerror}") from error
+        except (ValueError, KeyError, TypeError) as error:
+            raise UserError(
+                f'{path} is no split: write {{"train": [case, ...], "validation": [case, ...]}}'
+            ) from error
+        listed = split.train + split.validation
+        for name in listed:
+            if name not in names:
+                raise UserError(
+                    f"{path} names the case {name!r}, not in the data: {nearest(name, names)}"
+                )
+        for name in set(listed):
+            if listed.count(name) > 1:
+                raise UserError(f"{path} names the case {name!r} twice: keep one of the two")
+        if not split.train:
+            raise UserError(f"{path} names no case to train on")
+        return split
+
+    def write(self, path: Path) -> None:
+        """Write the split in the form that ``read`` takes."""
+        content = {"train": self.train, "validation": self.validation}
+        write_bytes(path, (json.dumps(content, indent=2) + "\n").encode())

@@ -1,0 +1,82 @@
+"""Segment the cases of a cohort one after the other; a bad case does not stop the others."""
+
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+
+from pipeline.bundles import RECORD
+from pipeline.data.cohorts import Case
+from pipeline.data.volumes import write_bytes
+from pipeline.errors import sentence
+from pipeline.inference.predictions import (
+    prediction_path,
+    write_prediction,
+    write_probabilities,
+)
+from pipeline.inference.segmentation import Segmenter
+from pipeline.tasks import Task
+
+
+@dataclass
+class Report:
+    """What became of each case, by name."""
+
+    written: list[str] = field(default_factory=list)
+    existing: list[str] = field(default_factory=list)
+    failed: dict[str, str] = field(default_factory=dict)
+
+
+def segment_cases(
+    segmenter: Segmenter,
+    cases: Sequence[Case],
+    output_dir: Path,
+    convention: str,
+    overwrite: bool = False,
+    probabilities: bool = False,
+    on_case: Callable[[str], None] | None = None,
+) -> Report:
+    """Write ``<case>.nii.gz`` for each case.
+
+    Args:
+        segmenter: called on each case.
+        cases: in the order in which they are segmented.
+        output_dir: made if it does not exist.
+        convention: of the values in the files.
+        overwrite: whether a prediction that exists is made again.
+        probabilities: whether they are written too.
+        on_case: called with the name of each case when it is done.
+
+    Raises:
+        UserError: ``output_dir`` cannot be written.
+    """
+    report = Report()
+    _write_record(output_dir, segmenter.task, convention)
+    for case in cases:
+        if prediction_path(output_dir, case.name).exists() and not overwrite:
+            report.existing.append(case.name)
+        else:
+            try:
+                _segment_case(segmenter, case, output_dir, convention, probabilities)
+                report.written.append(case.name)
+            except (Exception, SystemExit) as error:
+                report.failed[case.name] = sentence(error) or f"{type(error).__name__}: {error}"
+        if on_case is not None:
+            on_case(case.name)
+    return report
+
+
+def _segment_case(
+    segmenter: Segmenter, case: Case, output_dir: Path, convention: str, keep: bool
+) -> None:
+    source = case.images[0][0]
+    probabilities = segmenter.probabilities(case)
+    if keep:
+        write_probabilities(output_dir, case.name, source, probabilities, segmenter.task)
+    targets = segmenter.targets(probabilities)
+    write_prediction(output_dir, case.name, source, targets, segmenter.task, convention)
+
+
+def _write_record(output_dir: Path, task: Task, convention: str) -> None:
+    content = {"task": asdict(task), "labels": convention}
+    write_bytes(output_dir / RECORD, (json.dumps(content, indent=2) + "\n").encode())

@@ -1,0 +1,75 @@
+"""A bundle loaded once and called on cases."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from monai.bundle import ConfigParser
+from torch import Tensor
+
+from pipeline.bundles import Bundle
+from pipeline.data.cohorts import Case
+from pipeline.data.loaders import record
+from pipeline.errors import UserError
+from pipeline.transforms import paint
+from pipeline.weights import read_weights
+
+
+class Segmenter:
+    """The network of a bundle with its preprocessing, windows and restoring.
+
+    Args:
+        bundle: whose inference config is used.
+        weights: a safetensors file; None takes the bundle's own.
+        device: such as "cpu" or "cuda:0"; None takes the GPU if there is one.
+
+    Raises:
+        UserError: the weights are missing or are of another network.
+    """
+
+    def __init__(
+        self, bundle: Bundle, weights: Path | None = None, device: str | None = None
+    ) -> None:
+        if not (weights or bundle.weights).is_file():
+            name = bundle.root if bundle.root.is_absolute() else bundle.name
+            raise UserError(
+                f"no weights at {weights or bundle.weights}: train first with "
+                f"unet-bundles train {name} --data DIR, then segment with the folder of that run"
+            )
+        parser = ConfigParser(bundle.config("inference"))
+        parser["bundle_root"] = str(bundle.root)
+        if device is not None:
+            parser["device"] = f"$torch.device('{device}')"
+        self.device: torch.device = parser.get_parsed_content("device")
+        network = parser.get_parsed_content("network_def")
+        self.network = read_weights(network, weights or bundle.weights).to(self.device).eval()
+        self.task = bundle.task
+        self.preprocessing = parser.get_parsed_content("preprocessing")
+        self.inferer = parser.get_parsed_content("inferer")
+        self.restore = parser.get_parsed_content("postprocessing")
+
+    @torch.inference_mode()
+    def probabilities(self, case: Case) -> Tensor:
+        """Probabilities (out_channels, *S) on the grid of the case's first modality.
+
+        Raises:
+            UserError: a file of the case cannot be used.
+        """
+        sample: Mapping[str, Any] = self.preprocessing(record(case, None) | {"label": None})
+        image = sample["image"][None].to(self.device)
+        with torch.autocast(self.device.type, torch.float16, enabled=self.device.type == "cuda"):
+            logits = self.inferer(image, self.network)
+        return self.restore.probabilities({"image": sample["image"], "pred": logits[0].cpu()})
+
+    def targets(self, probabilities: Tensor) -> Tensor:
+        """Binary regions, or classes without background, (targets, *S)."""
+        return self.restore.targets(probabilities)
+
+    def __call__(self, case: Case, convention: str) -> Tensor:
+        """The label map (*S, uint8) of ``case`` in the values of ``convention``.
+
+        Raises:
+            UserError: a file of the case cannot be used.
+        """
+        return paint(self.targets(self.probabilities(case)), self.task, convention)

@@ -1,0 +1,39 @@
+"""What a person sees of a long run: a bar in a terminal, else plain lines."""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+console = Console(stderr=True, highlight=False)
+"""Standard error, where everything but results is told."""
+
+
+@contextmanager
+def over_cases(done: str, count: int) -> Iterator[Callable[[str], None]]:
+    """Gives a function to call with the name of each case that is done.
+
+    Args:
+        done: what happened to the case, such as "segmented".
+        count: cases in all.
+    """
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeRemainingColumn(),
+    )
+    with Progress(*columns, console=console, disable=not console.is_terminal) as bar:
+        item = bar.add_task(done, total=count)
+
+        def on_case(name: str) -> None:
+            bar.update(item, advance=1)
+            if not console.is_terminal:
+                console.print(
+                    f"{done} {name} ({int(bar.tasks[item].completed)}/{count})",
+                    soft_wrap=True,
+                    markup=False,
+                )
+
+        yield on_case

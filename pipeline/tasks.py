@@ -1,0 +1,111 @@
+"""What is segmented: modalities in, regions or classes out, and their values in label files."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from pipeline.errors import UserError, nearest
+
+TISSUES = ("oedema", "core", "enhancing")
+"""Glioma tissues: peritumoural oedema, necrotic and non-enhancing core, enhancing tumour."""
+
+CONVENTIONS: dict[str, dict[str, int]] = {
+    "brats2018": {"oedema": 2, "core": 1, "enhancing": 4},
+    "brats2023": {"oedema": 2, "core": 1, "enhancing": 3},
+    "msd_brats": {"oedema": 1, "core": 2, "enhancing": 3},
+}
+"""The value of each tissue in a label file, by the name of the convention; 0 is background."""
+
+REGIONS: dict[str, tuple[str, ...]] = {
+    "TC": ("core", "enhancing"),
+    "WT": TISSUES,
+    "ET": ("enhancing",),
+}
+"""The tissues of each overlapping region: tumour core, whole tumour, enhancing tumour."""
+
+PAINT_ORDER = (("WT", "oedema"), ("TC", "core"), ("ET", "enhancing"))
+"""Regions become tissues again by painting these in turn, so that the nesting holds."""
+
+
+@dataclass(frozen=True)
+class Task:
+    """What is segmented, from which modalities.
+
+    Args:
+        modalities: canonical names, in the order of the image's channels.
+        regions: overlapping targets (sigmoid), or empty.
+        classes: exclusive targets (softmax), background first, or empty.
+    """
+
+    modalities: tuple[str, ...]
+    regions: tuple[str, ...] = ()
+    classes: tuple[str, ...] = ()
+
+    @classmethod
+    def of(cls, config: "Mapping[str, Any] | Task") -> "Task":
+        """The task that the ``task`` key of a bundle describes.
+
+        Raises:
+            UserError: the key has unknown entries, no modalities, or not exactly one of
+                ``regions`` and ``classes``.
+        """
+        if isinstance(config, Task):
+            return config
+        unknown = set(config) - {"modalities", "regions", "classes"}
+        if unknown:
+            name = min(unknown)
+            hint = nearest(name, ["modalities", "regions", "classes"])
+            raise UserError(f"task has no entry {name!r}: {hint}")
+        task = cls(*(tuple(config.get(key) or ()) for key in ("modalities", "regions", "classes")))
+        if not task.modalities:
+            raise UserError("task names no modalities: list them in the order of the channels")
+        if bool(task.regions) == bool(task.classes):
+            raise UserError("task needs either regions (overlapping) or classes (exclusive)")
+        for region in task.regions:
+            if region not in REGIONS:
+                raise UserError(
+                    f"task has an unknown region {region!r}: {nearest(region, REGIONS)}"
+                )
+        if len(task.classes) == 1:
+            raise UserError("task needs at least two classes, background first")
+        return task
+
+    @property
+    def in_channels(self) -> int:
+        """Channels of the image: one a modality."""
+        return len(self.modalities)
+
+    @property
+    def out_channels(self) -> int:
+        """Channels of the logits: one a region, or one a class with background first."""
+        return len(self.regions or self.classes)
+
+    @property
+    def targets(self) -> tuple[str, ...]:
+        """What is scored: the regions, or the classes without background."""
+        return self.regions or self.classes[1:]
+
+    @property
+    def conventions(self) -> tuple[str, ...]:
+        """Names of the label conventions that this task's files can follow."""
+        return tuple(CONVENTIONS) if self.regions else ("classes",)
+
+    def values(self, convention: str) -> dict[str, int]:
+        """The value in a label file of each tissue or class.
+
+        Raises:
+            UserError: the convention is not one of this task's.
+        """
+        if convention not in self.conventions:
+            hint = nearest(convention, self.conventions)
+            raise UserError(f"label convention {convention!r} does not fit this task: {hint}")
+        if self.classes:
+            return {name: value for value, name in enumerate(self.classes)}
+        return {"background": 0, **CONVENTIONS[convention]}
+
+    def target_values(self, convention: str) -> dict[str, tuple[int, ...]]:
+        """The values in a label file that make up each target."""
+        values = self.values(convention)
+        if self.classes:
+            return {name: (values[name],) for name in self.targets}
+        return {name: tuple(values[tissue] for tissue in REGIONS[name]) for name in self.regions}

@@ -1,0 +1,78 @@
+"""Preprocessing as plain data, and MONAI's transforms built from it."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from monai.transforms import (
+    Compose,
+    CropForegroundd,
+    NormalizeIntensityd,
+    Orientationd,
+    Spacingd,
+)
+
+from pipeline.errors import UserError, nearest
+from pipeline.tasks import Task
+from pipeline.transforms.loading import LoadCase
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """What happens to an image before the network sees it, in this order.
+
+    Args:
+        foreground_margin: voxels kept around the box of non-zero voxels; None keeps everything.
+        intensity: "nonzero_zscore" (each modality to mean 0 and deviation 1 over its non-zero
+            voxels, the MR convention) or None.
+        orientation: axis codes of the working grid.
+        spacing: of the working grid, mm per voxel; None keeps the image's own.
+    """
+
+    foreground_margin: int | None = 8
+    intensity: str | None = "nonzero_zscore"
+    orientation: str = "RAS"
+    spacing: Sequence[float] | None = None
+
+    @classmethod
+    def of(cls, config: Mapping[str, Any]) -> "Recipe":
+        """The recipe that the ``recipe`` key of a bundle describes.
+
+        Raises:
+            UserError: an entry is unknown, or its value is.
+        """
+        known = list(cls.__dataclass_fields__)
+        for key in config:
+            if key not in known:
+                raise UserError(f"recipe has no entry {key!r}: {nearest(key, known)}")
+        recipe = cls(**config)
+        if recipe.intensity not in (None, "nonzero_zscore"):
+            raise UserError(f"recipe has an unknown intensity {recipe.intensity!r}: nonzero_zscore")
+        return recipe
+
+
+def preprocessing(
+    recipe: Mapping[str, Any], task: Mapping[str, Any] | Task, keys: Sequence[str] = ("image",)
+) -> Compose:
+    """Files to tensors on the working grid.
+
+    Args:
+        recipe: see ``Recipe``.
+        task: see ``pipeline.tasks.Task``.
+        keys: what is moved to the working grid; a label that is not named stays on its own.
+    """
+    plan = Recipe.of(recipe)
+    modes = ["bilinear" if key == "image" else "nearest" for key in keys]
+    steps: list[Any] = [LoadCase(task)]
+    if plan.foreground_margin is not None:
+        steps.append(
+            CropForegroundd(
+                keys, source_key="image", margin=plan.foreground_margin, allow_smaller=True
+            )
+        )
+    if plan.intensity is not None:
+        steps.append(NormalizeIntensityd("image", nonzero=True, channel_wise=True))
+    steps.append(Orientationd(keys, axcodes=plan.orientation, labels=None))
+    if plan.spacing is not None:
+        steps.append(Spacingd(keys, pixdim=plan.spacing, mode=modes))
+    return Compose(steps)

@@ -1,0 +1,79 @@
+"""From logits on the working grid to targets on the grid of the input."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+from monai.data import MetaTensor
+from monai.transforms import Compose, Invertd, Transform
+from torch import Tensor
+
+from pipeline.tasks import PAINT_ORDER, Task
+
+
+class Restore(Transform):
+    """Logits become binary targets on the grid of the input.
+
+    Probabilities are resampled, not labels. Outside of what the network saw they are zero.
+
+    Args:
+        task: see ``pipeline.tasks.Task``.
+        preprocessing: the transforms to undo.
+        smallest: voxels that a target needs to be kept, by target; smaller totals become empty.
+
+    Shape:
+        pred (out_channels, *working) -> (targets, *input); a label of class numbers (1, *input)
+        becomes (targets, *input) too.
+    """
+
+    def __init__(
+        self,
+        task: Mapping[str, Any] | Task,
+        preprocessing: Compose,
+        smallest: Mapping[str, int] | None = None,
+    ) -> None:
+        self.task = Task.of(task)
+        self.invert = Invertd("pred", preprocessing, orig_keys="image", nearest_interp=False)
+        self.smallest = dict(smallest or {})
+
+    def __call__(self, sample: Mapping[str, Any]) -> dict[str, Any]:
+        restored = {**sample, "pred": self.targets(self.probabilities(sample))}
+        if self.task.classes and "label" in sample:
+            restored["label"] = self._one_hot(sample["label"][0])
+        return restored
+
+    def probabilities(self, sample: Mapping[str, Any]) -> Tensor:
+        """Probabilities (out_channels, *input) of ``sample["pred"]``, which holds logits."""
+        logits = sample["pred"].float()
+        activated = logits.sigmoid() if self.task.regions else logits.softmax(dim=0)
+        inverted = self.invert({"image": sample["image"], "pred": activated})["pred"]
+        return inverted.as_tensor() if isinstance(inverted, MetaTensor) else inverted
+
+    def targets(self, probabilities: Tensor) -> Tensor:
+        """Binary targets (targets, *input)."""
+        if self.task.regions:
+            binary = probabilities >= 0.5
+        else:
+            binary = self._one_hot(probabilities.argmax(dim=0))
+        for name, voxels in self.smallest.items():
+            channel = binary[self.task.targets.index(name)]
+            if channel.sum() < voxels:
+                channel.zero_()
+        return binary.float()
+
+    def _one_hot(self, numbers: Tensor) -> Tensor:
+        return torch.stack([numbers == 1 + i for i in range(len(self.task.targets))])
+
+
+def paint(targets: Tensor, task: Task, convention: str) -> Tensor:
+    """A label map (*S) of uint8 from binary targets (targets, *S).
+
+    Regions are painted WT, then TC, then ET, so that the file's nesting holds by construction.
+    """
+    values = task.values(convention)
+    label = torch.zeros(targets.shape[1:], dtype=torch.uint8, device=targets.device)
+    painted = PAINT_ORDER if task.regions else [(name, name) for name in task.targets]
+    for target, value in painted:
+        if target in task.targets:
+            label[targets[task.targets.index(target)] > 0] = values[value]
+    return label
