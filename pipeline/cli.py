@@ -1,7 +1,9 @@
 """Train U-shaped networks on volumes, and segment with them. Not a medical device."""
 
 import json
+import logging
 import sys
+import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -32,11 +34,14 @@ class Common:
     """Show the traceback of an error."""
 
     def prepare(self) -> None:
-        """Set threads, and refuse a device that is not there.
+        """Set threads, quieten the libraries, and refuse a device that is not there.
 
         Raises:
             UserError: the device is unknown or absent.
         """
+        if not self.debug:
+            logging.disable(logging.CRITICAL)
+            warnings.simplefilter("ignore")
         import torch
 
         from pipeline.distributed import keep_freed_memory
@@ -292,7 +297,8 @@ def main(arguments: list[str] | None = None) -> None:
     try:
         status = verb.run()
     except KeyboardInterrupt:
-        sys.exit("unet-bundles: interrupted")
+        print("unet-bundles: interrupted", file=sys.stderr)
+        status = 130
     except Exception as error:
         if verb.debug:
             raise

@@ -39,7 +39,7 @@ class DiceCrossEntropy(nn.Module):
         self.parts: dict[str, Tensor] = {}
 
     def forward(self, logits: Tensor, label: Tensor) -> Tensor:
-        logits = logits.float()
+        logits, label = logits.float(), label.float()
         dice = self.dice(logits, label)
         if self.exclusive:
             entropy = nn.functional.cross_entropy(logits, label[:, 0].long())

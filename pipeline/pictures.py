@@ -54,23 +54,25 @@ def three_planes(
     columns["prediction"] = prediction
     guide = prediction if reference is None or not reference.any() else reference
     colours = {value: PALETTE[i % len(PALETTE)] for i, value in enumerate(names)}
-    window = intensity_window(image)
+    low, high = intensity_window(image)
 
-    figure, grid = black_figure(np.multiply(image.shape, spacing), len(columns), len(names))
-    for row, (plane, axis, sides) in zip(grid, PLANES, strict=True):
+    extent = np.multiply(image.shape, spacing)
+    figure, grid = black_figure(extent, len(columns), len(names), TITLE if title else 0)
+    for row, (name, axis, sides) in zip(grid, PLANES, strict=True):
         across, up = (step for i, step in enumerate(spacing) if i != axis)
         index = largest_section(guide, axis)
         for axes, label in zip(row, columns.values(), strict=True):
-            draw_image(axes, section(image, axis, index), window, up / across)
+            plane = section(image, axis, index)
+            axes.imshow(plane, "gray", aspect=up / across, vmin=low, vmax=high, origin="lower")
             if label is not None:
                 draw_labels(axes, section(label, axis, index), colours)
-        write_sides(row[0], plane, sides)
+        write_sides(row[0], name, sides)
     for axes, column in zip(grid[0], columns, strict=True):
         axes.set_title(column, color="white", fontsize=14)
     write_legend(figure, {names[value]: colour for value, colour in colours.items()})
-    if title is not None:
-        top = 1 - TITLE / 2 / figure.get_figheight()
-        figure.suptitle(title, color="white", fontsize=16, y=top, va="center")
+    if title:
+        middle = 1 - TITLE / 2 / figure.get_figheight()
+        figure.suptitle(title, color="white", fontsize=16, y=middle, va="center")
     figure.savefig(path, format="png", dpi=DPI)
 
 
@@ -94,15 +96,18 @@ def section(volume: Volume, axis: int, index: int) -> Volume:
 
 
 def black_figure(
-    extent: NDArray[np.float64], num_columns: int, num_names: int
+    extent: NDArray[np.float64], num_columns: int, num_names: int, title: float
 ) -> tuple["Figure", NDArray[Any]]:
-    """A figure and its (3, columns) axes, all at one scale, for a volume of ``extent`` in mm."""
+    """A figure and its (3, columns) axes, all at one scale, for a volume of ``extent`` in mm.
+
+    The ``title`` is given as its height in inches.
+    """
     from matplotlib.figure import Figure
 
     left_right, back_front, height = extent
     cell = (WIDTH - GAP * (num_columns + 1)) / num_columns
     rows = np.array([back_front, height, height]) * cell / max(left_right, back_front)
-    top = TITLE + HEADER
+    top = title + HEADER
     bottom = LEGEND * ceil(num_names / 6) + GAP
     total = top + rows.sum() + 2 * GAP + bottom
     figure = Figure(figsize=(WIDTH, total), dpi=DPI, facecolor="black")
@@ -123,11 +128,6 @@ def black_figure(
     for axes in grid.flat:
         axes.set_axis_off()
     return figure, grid
-
-
-def draw_image(axes: "Axes", plane: Volume, window: tuple[float, float], aspect: float) -> None:
-    low, high = window
-    axes.imshow(plane, cmap="gray", vmin=low, vmax=high, origin="lower", aspect=aspect)
 
 
 def draw_labels(axes: "Axes", plane: Volume, colours: Mapping[int, str]) -> None:

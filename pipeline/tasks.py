@@ -51,11 +51,7 @@ class Task:
         """
         if isinstance(config, Task):
             return config
-        unknown = set(config) - {"modalities", "regions", "classes"}
-        if unknown:
-            name = min(unknown)
-            hint = nearest(name, ["modalities", "regions", "classes"])
-            raise UserError(f"task has no entry {name!r}: {hint}")
+        _check_entries(config)
         task = cls(*(tuple(config.get(key) or ()) for key in ("modalities", "regions", "classes")))
         if not task.modalities:
             raise UserError("task names no modalities: list them in the order of the channels")
@@ -109,3 +105,12 @@ class Task:
         if self.classes:
             return {name: (values[name],) for name in self.targets}
         return {name: tuple(values[tissue] for tissue in REGIONS[name]) for name in self.regions}
+
+
+def _check_entries(config: "Mapping[str, Any]") -> None:
+    known = ("modalities", "regions", "classes")
+    for key, value in config.items():
+        if key not in known:
+            raise UserError(f"task has no entry {key!r}: {nearest(key, known)}")
+        if isinstance(value, str):
+            raise UserError(f"task takes a list of {key}, not {value!r}: write [{value}]")

@@ -63,9 +63,8 @@ def compare_with_threshold(scores: dict, names: list[str]) -> None:
     print("mean Dice     network  threshold on one modality")
     for region, (modality, values) in sources.items():
         network = scores["summary"][region]["dice"]["mean"]
-        print(
-            f"{region:12}  {network:7.3f}  {best_threshold(names, modality, values):.3f} ({modality})"
-        )
+        baseline = best_threshold(names, modality, values)
+        print(f"{region:12}  {network:7.3f}  {baseline:.3f} ({modality})")
 
 
 def best_threshold(names: list[str], modality: str, values: tuple[int, ...]) -> float:

@@ -93,7 +93,7 @@ def find_cohort(root: Path, task: Task) -> Cohort:
     found = list(_case_files(root))
     cases, refused = [], {}
     wanted = {canonical(modality) for modality in task.modalities}
-    for name, files in _uniquely_named([case for case in found if wanted & case[1].keys()]):
+    for name, files in _uniquely_named([case for case in found if wanted & case[1].keys()], root):
         missing = [modality for modality in task.modalities if canonical(modality) not in files]
         if missing:
             refused[name] = _missing(name, missing[0], root)
@@ -157,7 +157,7 @@ def find_labels(root: Path) -> tuple[dict[str, Path], str | None]:
     else:
         found = list(_case_files(root))
         labels = {
-            name: files["label"] for name, files in _uniquely_named(found) if "label" in files
+            name: files["label"] for name, files in _uniquely_named(found, root) if "label" in files
         }
         convention = _convention(files for _, files in found)
     if not labels:
@@ -192,14 +192,16 @@ def _split_name(path: Path) -> tuple[str, str]:
 
 
 def _uniquely_named(
-    found: Iterable[tuple[Path, dict[str, Path]]],
+    found: Iterable[tuple[Path, dict[str, Path]]], root: Path
 ) -> Iterator[tuple[str, dict[str, Path]]]:
+    """Each case's files by the name of its folder, or by all folders below ``root`` if it must."""
     by_name: dict[str, list[tuple[Path, dict[str, Path]]]] = defaultdict(list)
     for folder, files in found:
         by_name[folder.name].append((folder, files))
     for name, namesakes in sorted(by_name.items()):
         for folder, files in namesakes:
-            yield (name if len(namesakes) == 1 else f"{folder.parent.name}_{name}"), files
+            path = "_".join(folder.relative_to(root).parts)
+            yield (name if len(namesakes) == 1 else path or name), files
 
 
 def _convention(cases: Iterable[dict[str, Path]]) -> str | None:
@@ -260,16 +262,24 @@ def _msd_cohort(root: Path, task: Task) -> Cohort:
                 f"{root / 'dataset.json'} has no modality {modality}: it lists {listed}"
             )
     wanted = [channels[canonical(modality)] for modality in task.modalities]
-    cases = []
+    cases, refused = [], {}
     for name, paths, label in _msd_entries(root, content):
         images: tuple[tuple[Path, int | None], ...]
+        if 1 < len(paths) != len(channels):
+            refused[name] = (
+                f"case {name} in {root / 'dataset.json'} has {len(paths)} images for "
+                f"{len(channels)} modalities: list one a modality"
+            )
+            continue
         if len(paths) > 1:
             images = tuple((paths[channel], None) for channel in wanted)
         else:
             several = len(channels) > 1
             images = tuple((paths[0], channel if several else None) for channel in wanted)
         cases.append(Case(name, images, label))
-    if not cases:
+    if not cases and not refused:
         raise UserError(f"{root / 'dataset.json'} lists no case")
     convention = "classes" if task.classes else "msd_brats"
-    return Cohort(root, "msd", convention, tuple(sorted(cases, key=lambda case: case.name)))
+    return Cohort(
+        root, "msd", convention, tuple(sorted(cases, key=lambda case: case.name)), refused
+    )

@@ -127,7 +127,8 @@ class TrainingSet(Dataset):
         self.sampling.set_random_state(seed=int(seeds[0]))
         self.augmentation.set_random_state(seed=int(seeds[1]))
         case = self.cases[index]
-        samples = self.sampling({key: case[key] for key in ("image", "label")})
+        # The order in memory, which the cache changes, would change the last digit of a sum.
+        samples = self.sampling({key: case[key].contiguous() for key in ("image", "label")})
         samples = samples if isinstance(samples, list) else [samples]
         return [
             {key: value.as_tensor() for key, value in self.augmentation(sample).items()}

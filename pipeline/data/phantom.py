@@ -7,13 +7,15 @@ run over [-1, 1] along each axis: the patient's left, posterior and superior, as
 from dataclasses import dataclass
 from enum import IntEnum
 from pathlib import Path
+from typing import Any
 
 import nibabel as nib
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 from scipy import ndimage
 from scipy.spatial.transform import Rotation
 
+from pipeline.data.volumes import write_volume
 from pipeline.tasks import CONVENTIONS
 
 Shape = tuple[int, int, int]
@@ -45,11 +47,11 @@ SIGNAL = {  # white matter in T1 is about 1
     Tissue.CSF: (0.25, 0.30, 0.30, 1.50),
     Tissue.GREY: (0.80, 0.68, 0.70, 0.85),
     Tissue.WHITE: (0.65, 0.95, 0.97, 0.65),
-    Tissue.GLIOSIS: (1.10, 0.72, 0.74, 0.85),
-    Tissue.VESSEL: (0.60, 0.60, 1.45, 0.50),
-    Tissue.CORE: (0.72, 0.42, 0.44, 1.35),
-    Tissue.OEDEMA: (1.15, 0.70, 0.72, 1.25),
-    Tissue.ENHANCING: (1.00, 0.55, 1.40, 1.05),
+    Tissue.GLIOSIS: (1.20, 0.85, 0.87, 0.75),
+    Tissue.VESSEL: (0.35, 0.60, 1.70, 0.35),
+    Tissue.CORE: (0.75, 0.40, 0.42, 1.45),
+    Tissue.OEDEMA: (1.25, 0.64, 0.66, 1.30),
+    Tissue.ENHANCING: (1.00, 0.55, 1.70, 1.05),
 }
 """Mean signal by tissue and modality; gliosis is as bright as oedema in FLAIR, and only there."""
 
@@ -74,7 +76,7 @@ def make_phantom(
 ) -> Phantom:
     """A brain with one tumour or two, bitwise the same for the same arguments.
 
-    The tumour has all three tissues, about 3 to 12% of the brain in volume. No threshold on one
+    The tumour has all three tissues, 8 to 16% of the brain in volume. No threshold on one
     modality finds it: gliosis is as bright in FLAIR, vessels in T1c, CSF in T2.
 
     Args:
@@ -105,22 +107,24 @@ def write_cohort(
     """
     names = [f"phantom-{index:03d}" for index in range(num_cases)]
     for index, name in enumerate(names):
+        phantom = make_phantom(shape, (seed, index))
+        header = scanner_header(phantom.affine)
         folder = root / name
         folder.mkdir(parents=True, exist_ok=True)
-        phantom = make_phantom(shape, (seed, index))
         for modality, image in phantom.images.items():
-            save(image, phantom.affine, folder / f"{name}-{FILES[modality]}.nii.gz")
-        save(phantom.label, phantom.affine, folder / f"{name}-seg.nii.gz")
+            write_volume(folder / f"{name}-{FILES[modality]}.nii.gz", image, header)
+        write_volume(folder / f"{name}-seg.nii.gz", phantom.label, header)
     return names
 
 
-def save(array: NDArray[np.int16] | NDArray[np.uint8], affine: Field, path: Path) -> None:
-    """Write NIfTI in mm with equal qform and sform, both of code 1 (scanner)."""
-    image = nib.Nifti1Image(array, affine)
-    image.set_qform(affine, code=1)
-    image.set_sform(affine, code=1)
-    image.header.set_xyzt_units("mm")
-    nib.save(image, path)
+def scanner_header(affine: NDArray[np.float64]) -> Any:
+    """A NIfTI header in mm whose qform and sform are ``affine``, both of code 1 (scanner)."""
+    header_class: Any = nib.Nifti1Header
+    header = header_class()
+    header.set_qform(affine, code=1)
+    header.set_sform(affine, code=1)
+    header.set_xyzt_units("mm")
+    return header
 
 
 def oblique_affine(shape: Shape, spacing: Spacing) -> NDArray[np.float64]:
@@ -150,10 +154,10 @@ def warped_coordinates(rng: np.random.Generator, shape: Shape) -> Field:
     return points + np.stack([0.04 * smooth_field(rng, shape, 4) for _ in range(3)])
 
 
-def distance(points: Field, centre: object, radii: object) -> Field:
+def distance(points: Field, centre: ArrayLike, radii: ArrayLike) -> Field:
     """Of each point from the centre of an ellipsoid, 1 on its surface."""
-    column = (3, 1, 1, 1)
-    offsets = (points - np.reshape(centre, column)) / np.reshape(radii, column)
+    middle, size = (np.asarray(x, np.float32).reshape(3, 1, 1, 1) for x in (centre, radii))
+    offsets = (points - middle) / size
     return np.sqrt(np.sum(offsets**2, axis=0))
 
 
@@ -194,15 +198,15 @@ def grow_tumour(rng: np.random.Generator, points: Field, tissue: NDArray[np.uint
         focus = distance(points, centre, size * rng.uniform(0.2, 0.35, 3))
         focus[points[0] * side < 0] = np.inf  # the falx: no growth into the other hemisphere
         reach = np.minimum(reach, focus)
-    volume = rng.uniform(0.05, 0.12) * np.count_nonzero(tissue)
-    room = (tissue != Tissue.AIR) & (tissue != Tissue.CSF)
+    volume = rng.uniform(0.08, 0.16) * np.count_nonzero(tissue)
+    room = tissue != Tissue.AIR
     for part, share, roughness in (
-        (Tissue.OEDEMA, 1, 0.25),
-        (Tissue.ENHANCING, rng.uniform(0.35, 0.55), 0.15),
-        (Tissue.CORE, rng.uniform(0.3, 0.5), 0.07),
+        (Tissue.OEDEMA, 1, 0.3),
+        (Tissue.ENHANCING, rng.uniform(0.45, 0.6), 0.15),
+        (Tissue.CORE, rng.uniform(0.25, 0.4), 0.1),
     ):
         volume *= share
-        room = nearest_voxels(reach + roughness * smooth_field(rng, shape, 9), room, round(volume))
+        room = nearest_voxels(reach + roughness * smooth_field(rng, shape, 6), room, round(volume))
         tissue[room] = part
 
 
@@ -217,10 +221,10 @@ def acquire(
 ) -> NDArray[np.int16]:
     """An MR image: partial volume, texture, bias field, Rician noise, a scale of its own."""
     shape = tissue.shape
-    ideal = ndimage.gaussian_filter(signal[tissue], 0.5)
-    ideal *= 1 + 0.05 * smooth_field(rng, shape, 16)
+    ideal = ndimage.gaussian_filter(signal[tissue], 0.4)
+    ideal *= 1 + 0.04 * smooth_field(rng, shape, 16)
     ideal *= np.exp(0.12 * smooth_field(rng, shape, 3))
-    real, imaginary = 0.07 * rng.standard_normal((2, *shape), np.float32)
+    real, imaginary = 0.06 * rng.standard_normal((2, *shape), np.float32)
     scale = 10 ** rng.uniform(2.3, 3.2)
     image = np.rint(scale * np.hypot(ideal + real, imaginary)).clip(1, 32767).astype(np.int16)
     return np.where(tissue == Tissue.AIR, np.int16(0), image)

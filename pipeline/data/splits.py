@@ -53,7 +53,7 @@ class Split:
         for name in listed:
             if name not in names:
                 raise UserError(
-                    f"{path} names the case {name!r}, not in the data: {nearest(name, names)}"
+                    f"{path} names the case {name!r}, not in the data: {nearest(str(name), names)}"
                 )
         for name in set(listed):
             if listed.count(name) > 1:

@@ -13,6 +13,7 @@ import nibabel as nib
 import numpy as np
 from nibabel.filebasedimages import ImageFileError
 from nibabel.spatialimages import HeaderDataError
+from nibabel.wrapstruct import WrapStructError
 from numpy.typing import NDArray
 
 from pipeline import grids
@@ -20,6 +21,15 @@ from pipeline.errors import UserError
 
 SUFFIXES = (".nii.gz", ".nii")
 """What a volume's file name ends in, in lower case."""
+
+_UNREADABLE = (
+    ImageFileError,
+    HeaderDataError,
+    WrapStructError,
+    ValueError,
+    KeyError,
+    OverflowError,
+)
 
 
 @dataclass(frozen=True)
@@ -74,18 +84,16 @@ def read_volume(path: Path) -> Volume:
     try:
         image = _parse(content)
         shape, dtype = image.header.get_data_shape(), image.header.get_data_dtype()
-        needed = (
-            int(image.header.get_data_offset()) + int(np.prod(shape, dtype=object)) * dtype.itemsize
-        )
+        needed = image.dataobj.offset + int(np.prod(shape, dtype=object)) * dtype.itemsize
         if needed > len(content):
             raise UserError(
                 f"{path} is truncated: its header says {needed} bytes and it holds {len(content)}; "
                 "copy it again from its source"
             )
         array = np.asanyarray(image.dataobj)
-    except (ImageFileError, HeaderDataError, ValueError, KeyError, OverflowError) as error:
+    except _UNREADABLE as error:
         raise UserError(f"{path} is no NIfTI file ({error}): give a .nii or .nii.gz") from error
-    if array.ndim < 2 or array.dtype.fields is not None:
+    if array.ndim < 2 or array.dtype.kind not in "iuf":
         raise UserError(
             f"{path} holds no grey-value volume: its shape is {shape}, its type {dtype}"
         )
@@ -100,8 +108,8 @@ def read_volume(path: Path) -> Volume:
 
 
 def read_header(path: Path) -> Any:
-    """The header alone of a file that ``read_volume`` has accepted."""
-    return nib.load(path).header
+    """The header of a file that ``read_volume`` has accepted."""
+    return _parse(_content(path)).header
 
 
 def write_volume(path: Path, array: NDArray[Any], like: Any) -> None:
@@ -113,7 +121,8 @@ def write_volume(path: Path, array: NDArray[Any], like: Any) -> None:
     Raises:
         UserError: the folder cannot be written.
     """
-    header = type(like)()
+    image_class: Any = nib.Nifti2Image if isinstance(like, nib.Nifti2Header) else nib.Nifti1Image
+    header = image_class.header_class()
     for field in ("qform_code", "sform_code", "xyzt_units", "quatern_b", "quatern_c", "quatern_d"):
         header[field] = like[field]
     for field in ("qoffset_x", "qoffset_y", "qoffset_z", "srow_x", "srow_y", "srow_z"):
@@ -121,7 +130,6 @@ def write_volume(path: Path, array: NDArray[Any], like: Any) -> None:
     header.set_data_dtype(array.dtype)
     header.set_data_shape(array.shape)
     header["pixdim"][:4] = like["pixdim"][:4]
-    image_class = nib.Nifti2Image if isinstance(like, nib.Nifti2Header) else nib.Nifti1Image
     content = image_class(array, None, header).to_bytes()
     if path.name.lower().endswith(".gz"):
         content = gzip.compress(content, compresslevel=6, mtime=0)

@@ -38,19 +38,22 @@ def center_crop(x: Tensor, sizes: list[int]) -> Tensor:
     return x
 
 
-def initialise(network: nn.Module) -> None:
-    """Draw every convolution so that signals keep their size through ReLUs, without norm too.
+def initialise(network: nn.Module, gain: float = 2.0) -> None:
+    """Draw every convolution so that signals keep their size, without norm too.
 
-    Source: He et al., 2015, equation 10. Up-convolutions, which no ReLU follows, get half of its
-    variance. Biases start at zero.
+    Source: He et al., 2015, equation 10. Biases start at zero.
+
+    Args:
+        network: whose convolutions are drawn.
+        gain: how much a convolution multiplies the variance of its input by: 2 makes up for the
+            ReLU after it. Up-convolutions, which no ReLU follows, get 1.
     """
     for module in network.modules():
         if isinstance(module, nn.modules.conv._ConvNd):
             inputs = module.weight.numel() / module.out_channels
             if module.transposed:
                 inputs /= prod(module.stride)
-            gain = 1 if module.transposed else 2
-            nn.init.normal_(module.weight, std=sqrt(gain / inputs))
+            nn.init.normal_(module.weight, std=sqrt((1 if module.transposed else gain) / inputs))
             if module.bias is not None:
                 nn.init.zeros_(module.bias)
 

@@ -16,17 +16,19 @@ class KeepBest:
     """Write the bundle's weights whenever the evaluator's key metric is better than before.
 
     Args:
+        evaluator: whose key metric decides.
         network: whose weights are kept.
         output_dir: root of the run.
     """
 
-    def __init__(self, network: nn.Module, output_dir: str) -> None:
+    def __init__(self, evaluator: Engine, network: nn.Module, output_dir: str) -> None:
+        self.evaluator = evaluator
         self.network = network
         self.path = Path(output_dir) / WEIGHTS
 
     def attach(self, engine: Engine) -> None:
-        """Listen to the evaluator."""
-        engine.add_event_handler(Events.COMPLETED, self)
+        """Listen to the evaluator while ``engine`` trains."""
+        self.evaluator.add_event_handler(Events.COMPLETED, self)
 
     def __call__(self, engine: Engine) -> None:
         """Write the weights if this validation was the best one."""

@@ -50,7 +50,7 @@ class Curves:
     def losses(self, engine: Engine) -> None:
         """Write the loss of this iteration and its parts."""
         iteration = engine.state.iteration
-        self.writer.add_scalar("loss/total", float(engine.state.output[0]["loss"]), iteration)
+        self.writer.add_scalar("loss/total", float(engine.state.output["loss"]), iteration)
         for name, value in getattr(self.loss, "parts", {}).items():
             self.writer.add_scalar(f"loss/{name}", float(value), iteration)
 

@@ -49,7 +49,7 @@ class Progress:
 
     def advance(self, engine: Engine) -> None:
         """Show the loss of this iteration."""
-        loss = float(engine.state.output[0]["loss"])
+        loss = float(engine.state.output["loss"])
         self.total += loss
         epochs = f"epoch {engine.state.epoch}/{engine.state.max_epochs}"
         self.bar.update(self.item, advance=1, description=f"{epochs}  loss {loss:.4f}")

@@ -1,6 +1,5 @@
 """Train a bundle: check what can be checked, then let MONAI run its config."""
 
-import logging
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -24,7 +23,6 @@ def train(bundle: Bundle, data: Path, output: Path, overrides: Mapping[str, Any]
         UserError: an override, the cohort, the patch size or the output cannot be used.
     """
     check_overrides(bundle.config("train"), overrides)
-    logging.getLogger("monai").setLevel(logging.ERROR)
     workflow = ConfigWorkflow(
         str(bundle.config_file("train")),
         logging_file=False,

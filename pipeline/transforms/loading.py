@@ -24,8 +24,8 @@ class LoadCase(Transform):
     and ones, or (1, H, W, D) of class numbers.
 
     Raises:
-        UserError: a file cannot be read, the grids of a case's files differ, or its label holds a
-            value that its convention does not know.
+        UserError: a file cannot be read, the grids of a case's files differ, all its images are
+            zero everywhere, or its label holds a value that its convention does not know.
     """
 
     def __init__(self, task: Mapping[str, Any] | Task) -> None:
@@ -41,6 +41,11 @@ class LoadCase(Transform):
             _check_grid(first, record["image"][0][0], volume, path)
             channels.append(_channel(volume, channel, path))
         image = torch.from_numpy(np.stack(channels).astype(np.float32))
+        if not image.any():
+            raise UserError(
+                f"case {record['case']} is zero in every voxel of {record['image'][0][0]} and of "
+                "its other images: copy them again from their source"
+            )
         loaded = {**record, "image": MetaTensor(image, affine=torch.from_numpy(first.affine))}
         if record.get("label"):
             label = read_labels(Path(record["label"]), self.task, record["convention"])

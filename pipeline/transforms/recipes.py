@@ -11,6 +11,7 @@ from monai.transforms import (
     Orientationd,
     Spacingd,
 )
+from torch import Tensor
 
 from pipeline.errors import UserError, nearest
 from pipeline.tasks import Task
@@ -67,7 +68,11 @@ def preprocessing(
     if plan.foreground_margin is not None:
         steps.append(
             CropForegroundd(
-                keys, source_key="image", margin=plan.foreground_margin, allow_smaller=True
+                keys,
+                source_key="image",
+                select_fn=_nonzero,
+                margin=plan.foreground_margin,
+                allow_smaller=True,
             )
         )
     if plan.intensity is not None:
@@ -76,3 +81,7 @@ def preprocessing(
     if plan.spacing is not None:
         steps.append(Spacingd(keys, pixdim=plan.spacing, mode=modes))
     return Compose(steps)
+
+
+def _nonzero(image: Tensor) -> Tensor:
+    return image != 0

@@ -1,6 +1,6 @@
 """From logits on the working grid to targets on the grid of the input."""
 
-from collections.abc import Mapping
+from collections.abc import Hashable, Mapping
 from typing import Any
 
 import torch
@@ -46,8 +46,8 @@ class Restore(Transform):
         """Probabilities (out_channels, *input) of ``sample["pred"]``, which holds logits."""
         logits = sample["pred"].float()
         activated = logits.sigmoid() if self.task.regions else logits.softmax(dim=0)
-        inverted = self.invert({"image": sample["image"], "pred": activated})["pred"]
-        return inverted.as_tensor() if isinstance(inverted, MetaTensor) else inverted
+        working: dict[Hashable, Any] = {"image": sample["image"], "pred": MetaTensor(activated)}
+        return self.invert(working)["pred"].as_tensor()
 
     def targets(self, probabilities: Tensor) -> Tensor:
         """Binary targets (targets, *input)."""

@@ -2,7 +2,14 @@
 
 from collections.abc import Sequence
 
-from monai.transforms import Compose, RandCropByPosNegLabeld, SpatialPadd
+from monai.transforms import (
+    Compose,
+    DeleteItemsd,
+    Lambdad,
+    RandCropByPosNegLabeld,
+    SpatialPadd,
+)
+from torch import Tensor
 
 KEYS = ("image", "label")
 
@@ -18,13 +25,20 @@ def patches(patch_size: Sequence[int], per_case: int = 1, foreground: float = 0.
     return Compose(
         [
             SpatialPadd(KEYS, spatial_size=patch_size),
+            Lambdad("label", func=_any_target, overwrite="centres"),
             RandCropByPosNegLabeld(
                 KEYS,
-                label_key="label",
+                label_key="centres",
                 spatial_size=patch_size,
                 pos=foreground,
                 neg=1 - foreground,
                 num_samples=per_case,
             ),
+            DeleteItemsd("centres"),
         ]
     )
+
+
+def _any_target(label: Tensor) -> Tensor:
+    """Where any target is, (1, *S); MONAI would take the first of several for background."""
+    return (label > 0).any(dim=0, keepdim=True)

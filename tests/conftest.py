@@ -1,0 +1,62 @@
+"""A phantom cohort, a run trained on it in seconds, and where the real cases are."""
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from pipeline.cli import main
+from pipeline.data.phantom import write_cohort
+
+ROOT = Path(__file__).parents[1]
+TINY = (
+    "max_epochs=2",
+    "val_interval=2",
+    "spacing=null",
+    "patch_size=[16,16,16]",
+    "network_def::features=[4,4,8]",
+    "num_workers=0",
+)
+"""Settings of a training of seconds."""
+
+
+@pytest.fixture(scope="session")
+def cohort(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Three phantoms of 48 voxels on an oblique, anisotropic grid."""
+    root = tmp_path_factory.mktemp("cohort")
+    write_cohort(root, 3, shape=(48, 45, 32), seed=0)
+    return root
+
+
+@pytest.fixture(scope="session")
+def run(cohort: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run of ``unet3d`` on the phantoms."""
+    output = tmp_path_factory.mktemp("runs") / "run"
+    with pytest.raises(SystemExit) as end:
+        main(["train", "unet3d", "--data", str(cohort), "--output", str(output), "--set", *TINY])
+    assert end.value.code == 0
+    return output
+
+
+@pytest.fixture
+def unet_bundles(capsys: pytest.CaptureFixture[str]) -> Callable[..., tuple[int, str, str]]:
+    """Run the command; gives exit status, standard output and standard error."""
+
+    def call(*arguments: object) -> tuple[int, str, str]:
+        capsys.readouterr()
+        with pytest.raises(SystemExit) as end:
+            main([str(argument) for argument in arguments])
+        captured = capsys.readouterr()
+        return end.value.code, captured.out, captured.err
+
+    return call
+
+
+@pytest.fixture(scope="session")
+def real_data() -> Path:
+    """The folder of the real cases; the test is skipped where there is none."""
+    folder = Path(os.environ.get("PIPELINE_DATA", ROOT.parent / "shared" / "data"))
+    if not folder.is_dir():
+        pytest.skip(f"no real cases at {folder}")
+    return folder

@@ -1,0 +1,327 @@
+import json
+
+import pytest
+
+from pipeline.data.cohorts import (
+    canonical,
+    find_cohort,
+    find_labels,
+    single_case,
+    written_convention,
+)
+from pipeline.errors import UserError
+from pipeline.tasks import Task
+
+GLIOMA = Task(("flair", "t1", "t1c", "t2"), regions=("TC", "WT", "ET"))
+BRATS2018 = ("_flair", "_t1", "_t1ce", "_t2", "_seg")
+BRATS2023 = ("-t2f", "-t1n", "-t1c", "-t2w", "-seg")
+PLAIN = ("flair", "t1", "t1c", "t2", "seg")
+
+
+def touch(*paths):
+    for path in paths:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.touch()
+
+
+def write_case(folder, endings, prefix=None, suffix=".nii.gz"):
+    prefix = folder.name if prefix is None else prefix
+    touch(*(folder / f"{prefix}{ending}{suffix}" for ending in endings))
+
+
+def write_msd(root, **content):
+    content = {
+        "modality": {"0": "FLAIR", "1": "T1w", "2": "t1gd", "3": "T2w"},
+        "training": [{"image": "./imagesTr/B_1.nii.gz", "label": "./labelsTr/B_1.nii.gz"}],
+    } | content
+    root.mkdir(parents=True, exist_ok=True)
+    (root / "dataset.json").write_text(json.dumps(content))
+
+
+def names_of(case):
+    """File names of the images in the order of the task."""
+    return tuple(path.name for path, _ in case.images)
+
+
+@pytest.mark.parametrize(
+    ("names", "modality"),
+    [
+        (("flair", "FLAIR", "t2f", "T2_FLAIR"), "flair"),
+        (("t1", "T1n", "t1w"), "t1"),
+        (("t1c", "T1CE", "t1Gd", "t1post", "T1-post", "t1wce"), "t1c"),
+        (("t2", "T2w"), "t2"),
+        (("CT", "ct"), "ct"),
+    ],
+)
+def test_the_usual_names_of_a_modality_are_one(names, modality):
+    assert {canonical(name) for name in names} == {modality}
+
+
+@pytest.mark.parametrize(
+    ("endings", "convention"), [(BRATS2018, "brats2018"), (BRATS2023, "brats2023")]
+)
+def test_the_names_of_brats_tell_modalities_and_convention(tmp_path, endings, convention):
+    for name in ("BraTS-2", "BraTS-1"):
+        write_case(tmp_path / name, endings)
+    cohort = find_cohort(tmp_path, GLIOMA)
+    assert (cohort.layout, cohort.convention) == ("brats", convention)
+    assert [case.name for case in cohort.cases] == ["BraTS-1", "BraTS-2"]
+    assert names_of(cohort.cases[0]) == tuple(f"BraTS-1{end}.nii.gz" for end in endings[:4])
+    assert cohort.cases[0].label == tmp_path / "BraTS-1" / f"BraTS-1{endings[4]}.nii.gz"
+    assert not cohort.refused
+
+
+def test_images_stand_in_the_order_of_the_task(tmp_path):
+    write_case(tmp_path / "a", BRATS2023)
+    cohort = find_cohort(tmp_path, Task(("t2", "t1c"), regions=("WT",)))
+    assert names_of(cohort.cases[0]) == ("a-t2w.nii.gz", "a-t1c.nii.gz")
+
+
+def test_letter_case_does_not_matter(tmp_path):
+    write_case(tmp_path / "a", [ending.upper() for ending in BRATS2018], suffix=".NII.GZ")
+    cohort = find_cohort(tmp_path, GLIOMA)
+    assert cohort.convention == "brats2018"
+    assert names_of(cohort.cases[0])[2] == "a_T1CE.NII.GZ"
+    assert cohort.cases[0].label is not None
+
+
+@pytest.mark.parametrize("contrast", ["t1c", "t1ce", "t1gd", "t1post", "T1wCE"])
+def test_contrast_enhanced_t1_has_many_names(tmp_path, contrast):
+    write_case(tmp_path / "a", ("_flair", "_t1", f"_{contrast}", "_t2"))
+    assert names_of(find_cohort(tmp_path, GLIOMA).cases[0])[2] == f"a_{contrast}.nii.gz"
+
+
+def test_a_plain_folder_names_its_case(tmp_path):
+    write_case(tmp_path / "patient-7", PLAIN, prefix="", suffix=".nii")
+    cohort = find_cohort(tmp_path, GLIOMA)
+    assert (cohort.layout, cohort.convention) == ("folders", None)
+    (case,) = cohort.cases
+    assert case.name == "patient-7"
+    assert names_of(case) == ("flair.nii", "t1.nii", "t1c.nii", "t2.nii")
+    assert case.label == tmp_path / "patient-7" / "seg.nii"
+
+
+def test_a_flat_folder_holds_one_case_a_prefix(tmp_path):
+    for name in ("b", "a_1"):
+        write_case(tmp_path, BRATS2018, prefix=name)
+    cohort = find_cohort(tmp_path, GLIOMA)
+    assert [case.name for case in cohort.cases] == ["a_1", "b"]
+    assert names_of(cohort.cases[0])[0] == "a_1_flair.nii.gz"
+
+
+def test_the_folder_of_one_case_is_a_cohort_of_one(tmp_path):
+    write_case(tmp_path / "BraTS-1", BRATS2023)
+    (case,) = find_cohort(tmp_path / "BraTS-1", GLIOMA).cases
+    assert case.name == "BraTS-1"
+
+
+def test_grades_in_folders_of_their_own_are_one_cohort(tmp_path):
+    write_case(tmp_path / "HGG" / "a", BRATS2018)
+    write_case(tmp_path / "LGG" / "b", BRATS2018)
+    assert [case.name for case in find_cohort(tmp_path, GLIOMA).cases] == ["a", "b"]
+
+
+@pytest.mark.parametrize(
+    ("folders", "names"),
+    [
+        (("HGG/a", "LGG/a"), {"HGG_a", "LGG_a"}),
+        (("x/HGG/a", "y/HGG/a", "y/HGG/b"), {"x_HGG_a", "y_HGG_a", "b"}),
+    ],
+)
+def test_cases_of_equal_name_are_told_apart_by_their_folders(tmp_path, folders, names):
+    for folder in folders:
+        write_case(tmp_path / folder, BRATS2018)
+    assert {case.name for case in find_cohort(tmp_path, GLIOMA).cases} == names
+    assert find_labels(tmp_path)[0].keys() == names
+
+
+def test_labels_are_optional(tmp_path):
+    write_case(tmp_path / "a", BRATS2018[:4])
+    write_case(tmp_path / "b", BRATS2018)
+    cohort = find_cohort(tmp_path, GLIOMA)
+    assert [case.label is None for case in cohort.cases] == [True, False]
+    assert list(cohort.labelled) == ["b"]
+
+
+def test_a_case_without_a_modality_is_refused_by_name_and_the_others_stay(tmp_path):
+    write_case(tmp_path / "a", ("_flair", "_t1", "_t2", "_seg"))
+    write_case(tmp_path / "b", BRATS2018)
+    cohort = find_cohort(tmp_path, GLIOMA)
+    assert [case.name for case in cohort.cases] == ["b"]
+    assert list(cohort.refused) == ["a"]
+    assert "case a" in cohort.refused["a"]
+    assert "no t1c image (known names: t1c, t1ce," in cohort.refused["a"]
+
+
+def test_folders_without_any_modality_and_hidden_files_are_no_cases(tmp_path):
+    write_case(tmp_path / "a", BRATS2018)
+    touch(tmp_path / "notes" / "atlas.nii.gz", tmp_path / "a" / "._a_flair.nii.gz")
+    write_case(tmp_path / ".trash" / "b", BRATS2018)
+    cohort = find_cohort(tmp_path, GLIOMA)
+    assert [case.name for case in cohort.cases] == ["a"]
+    assert not cohort.refused
+
+
+def test_names_of_two_conventions_tell_none(tmp_path):
+    write_case(tmp_path / "a", BRATS2018)
+    write_case(tmp_path / "b", BRATS2023)
+    assert find_cohort(tmp_path, GLIOMA).convention is None
+
+
+def test_exclusive_classes_have_the_convention_of_the_task(tmp_path):
+    write_case(tmp_path / "a", ("_ct", "_label"))
+    task = Task(("CT",), classes=("background", "liver"))
+    cohort = find_cohort(tmp_path, task)
+    assert (cohort.convention, len(cohort.labelled)) == ("classes", 1)
+
+
+@pytest.mark.parametrize("folder", ["missing", "empty"])
+def test_a_folder_without_cases_ends_in_a_sentence(tmp_path, folder):
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(UserError, match=f"no (folder|case under) .*{folder}"):
+        find_cohort(tmp_path / folder, GLIOMA)
+
+
+@pytest.mark.parametrize(
+    ("modality", "channels"),
+    [
+        ({"0": "FLAIR", "1": "T1w", "2": "t1gd", "3": "T2w"}, (0, 1, 2, 3)),
+        ({"0": "T2w", "1": "T1gd", "2": "T1w", "3": "FLAIR"}, (3, 2, 1, 0)),
+        ({"3": "FLAIR", "0": "T1w", "2": "T2w", "1": "T1gd"}, (3, 0, 1, 2)),
+    ],
+)
+def test_msd_channels_are_picked_by_name(tmp_path, modality, channels):
+    write_msd(tmp_path, modality=modality)
+    cohort = find_cohort(tmp_path, GLIOMA)
+    assert (cohort.layout, cohort.convention) == ("msd", "msd_brats")
+    (case,) = cohort.cases
+    assert case.name == "B_1"
+    path = tmp_path / "imagesTr" / "B_1.nii.gz"
+    assert case.images == tuple((path, channel) for channel in channels)
+    assert case.label == tmp_path / "labelsTr" / "B_1.nii.gz"
+
+
+def test_an_msd_image_may_be_one_file_a_channel(tmp_path):
+    files = [f"imagesTr/B_1_{channel}.nii.gz" for channel in range(2)]
+    entry = {"image": files, "label": "labelsTr/B_1.nii.gz"}
+    write_msd(tmp_path, modality={"0": "T2w", "1": "FLAIR"}, training=[entry])
+    (case,) = find_cohort(tmp_path, Task(("flair", "t2"), regions=("WT",))).cases
+    assert case.name == "B_1"
+    assert case.images == ((tmp_path / files[1], None), (tmp_path / files[0], None))
+
+
+def test_an_msd_case_with_too_few_files_is_refused_by_name(tmp_path):
+    good = {"image": ["a_0.nii", "a_1.nii", "a_2.nii", "a_3.nii"], "label": "a.nii"}
+    short = {"image": ["b_0.nii", "b_1.nii"], "label": "b.nii"}
+    write_msd(tmp_path, training=[good, short])
+    cohort = find_cohort(tmp_path, GLIOMA)
+    assert [case.name for case in cohort.cases] == ["a"]
+    assert "case b" in cohort.refused["b"]
+
+
+def test_an_msd_image_of_one_modality_has_no_channels(tmp_path):
+    write_msd(tmp_path, modality={"0": "CT"})
+    cohort = find_cohort(tmp_path, Task(("ct",), classes=("background", "liver")))
+    assert cohort.cases[0].images == ((tmp_path / "imagesTr" / "B_1.nii.gz", None),)
+    assert cohort.convention == "classes"
+
+
+def test_msd_test_images_are_cases_without_label(tmp_path):
+    write_msd(tmp_path, test=["./imagesTs/B_2.nii.gz"])
+    cohort = find_cohort(tmp_path, GLIOMA)
+    assert [case.name for case in cohort.cases] == ["B_1", "B_2"]
+    assert list(cohort.labelled) == ["B_1"]
+
+
+def test_a_modality_that_msd_does_not_list_is_named(tmp_path):
+    write_msd(tmp_path, modality={"0": "CT"})
+    with pytest.raises(UserError, match=r"dataset\.json has no modality flair: it lists ct"):
+        find_cohort(tmp_path, GLIOMA)
+
+
+@pytest.mark.parametrize("content", ["{", "[]", '{"training": 3}'])
+def test_a_damaged_dataset_json_ends_in_a_sentence(tmp_path, content):
+    (tmp_path / "dataset.json").write_text(content)
+    with pytest.raises(UserError, match=r"dataset\.json"):
+        find_cohort(tmp_path, GLIOMA)
+
+
+@pytest.mark.parametrize(
+    ("endings", "convention"),
+    [(BRATS2018, "brats2018"), (BRATS2023, "brats2023"), (("_mri", "_seg"), None)],
+)
+def test_references_are_found_beside_their_images(tmp_path, endings, convention):
+    for name in ("a", "b"):
+        write_case(tmp_path / name, endings)
+    labels, found = find_labels(tmp_path)
+    assert labels == {name: tmp_path / name / f"{name}{endings[-1]}.nii.gz" for name in ("a", "b")}
+    assert found == convention
+
+
+@pytest.mark.parametrize("cases", [["BraTS_001", "BraTS_002"], ["a"], ["BraTS-1-000", "x.1"]])
+def test_references_in_a_flat_folder_are_named_by_their_files(tmp_path, cases):
+    touch(*(tmp_path / f"{case}.nii.gz" for case in cases))
+    assert find_labels(tmp_path) == ({c: tmp_path / f"{c}.nii.gz" for c in cases}, None)
+
+
+def test_references_of_an_msd_folder_are_its_training_labels(tmp_path):
+    write_msd(tmp_path, test=["./imagesTs/B_2.nii.gz"])
+    assert find_labels(tmp_path)[0] == {"B_1": tmp_path / "labelsTr" / "B_1.nii.gz"}
+
+
+@pytest.mark.parametrize("folder", ["missing", "empty"])
+def test_a_folder_without_references_ends_in_a_sentence(tmp_path, folder):
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(UserError, match=f"no (folder|label under) .*{folder}"):
+        find_labels(tmp_path / folder)
+
+
+def test_a_single_case_is_named_by_its_first_file(tmp_path):
+    files = {
+        "T2w": tmp_path / "x-t2w.nii.gz",
+        "t1ce": tmp_path / "x-t1c.nii.gz",
+        "t1": tmp_path / "x-t1n.nii.gz",
+        "flair": tmp_path / "sub-1_T2F.nii.gz",
+    }
+    case = single_case(files, GLIOMA)
+    assert case.name == "sub-1"
+    assert case.label is None
+    assert case.images == tuple((files[key], None) for key in ("flair", "t1", "t1ce", "T2w"))
+
+
+def test_a_single_case_of_plain_files_is_named_by_their_folder(tmp_path):
+    task = Task(("flair",), regions=("WT",))
+    assert single_case({"flair": tmp_path / "anna" / "flair.nii"}, task).name == "anna"
+
+
+@pytest.mark.parametrize(
+    ("modalities", "sentence"),
+    [
+        (("flair", "t1", "t1c"), "no t2 image given: add t2=FILE"),
+        (("flair", "t1", "t1c", "t2", "ct"), "ct is no modality of the task"),
+    ],
+)
+def test_a_single_case_needs_the_modalities_of_the_task(tmp_path, modalities, sentence):
+    with pytest.raises(UserError, match=sentence):
+        single_case({name: tmp_path / f"{name}.nii" for name in modalities}, GLIOMA)
+
+
+@pytest.mark.parametrize(
+    ("endings", "asked", "written"),
+    [
+        (BRATS2018, None, "brats2018"),
+        (BRATS2018, "msd_brats", "msd_brats"),
+        (PLAIN, None, "brats2023"),
+    ],
+)
+def test_what_is_written_follows_the_wish_then_the_layout_then_the_newest(
+    tmp_path, endings, asked, written
+):
+    write_case(tmp_path / "a", endings, prefix="" if endings is PLAIN else None)
+    assert written_convention(GLIOMA, find_cohort(tmp_path, GLIOMA), asked) == written
+
+
+def test_a_convention_that_does_not_fit_is_not_written(tmp_path):
+    write_case(tmp_path / "a", BRATS2018)
+    with pytest.raises(UserError, match="'classes' does not fit this task"):
+        written_convention(GLIOMA, find_cohort(tmp_path, GLIOMA), "classes")

@@ -1,0 +1,107 @@
+import sys
+from subprocess import run
+
+import numpy as np
+import pytest
+from matplotlib.colors import to_rgb
+from matplotlib.image import imread
+
+from pipeline.pictures import PALETTE, three_planes
+
+NAMES = {2: "oedema", 1: "core"}
+SPACING = (1.0, 2.0, 4.0)
+
+
+@pytest.fixture
+def image():
+    """A grey box with its brightest corner right, front and top, on an anisotropic grid."""
+    image = np.full((40, 20, 8), 50, np.int16)
+    image[20:, 10:, 4:] = 100
+    return image
+
+
+def labels(*slices):
+    array = np.zeros((40, 20, 8), np.uint8)
+    array[slices] = 2
+    return array
+
+
+def size(path):
+    height, width, _ = imread(path).shape
+    return width, height
+
+
+def pixels_near(path, colour):
+    """Where a picture has about this colour: (rows, columns) of its pixels, in [0, 1]."""
+    picture = imread(path)[..., :3]
+    found = np.argwhere(np.abs(picture - to_rgb(colour)).max(axis=-1) < 0.05)
+    return found / picture.shape[:2]
+
+
+def body(found):
+    """Pixels above the legend."""
+    return found[found[:, 0] < 0.93]
+
+
+@pytest.mark.parametrize("has_reference", [True, False])
+def test_a_picture_is_1200_pixels_wide(tmp_path, image, has_reference):
+    label = labels(slice(5, 20), slice(5, 9), slice(2, 6))
+    reference = label if has_reference else None
+    path = tmp_path / "case.png"
+    three_planes(image, reference, label, SPACING, path, names=NAMES, title="case-7")
+    width, height = size(path)
+    assert width == 1200
+    assert 900 < height < 2000
+
+
+def test_without_a_reference_there_are_two_columns(tmp_path, image):
+    label = labels(slice(5, 20), slice(5, 9), slice(2, 6))
+    path = tmp_path / "case.png"
+    three_planes(image, None, label, SPACING, path, names=NAMES)
+    assert body(pixels_near(path, PALETTE[0]))[:, 1].min() > 1 / 2
+    three_planes(image, label, label, SPACING, path, names=NAMES)
+    columns = body(pixels_near(path, PALETTE[0]))[:, 1]
+    assert 1 / 3 < columns.min() < 2 / 3 < columns.max()
+
+
+def test_planes_go_through_most_of_the_reference(tmp_path, image):
+    reference = labels(slice(5, 20), slice(5, 9), 2)
+    path = tmp_path / "case.png"
+    elsewhere = labels(slice(25, 38), slice(11, 19), slice(4, 8))
+    three_planes(image, reference, elsewhere, SPACING, path, names=NAMES)
+    columns = body(pixels_near(path, PALETTE[0]))[:, 1]
+    assert columns.size
+    assert columns.max() < 2 / 3
+
+
+def test_planes_go_through_the_prediction_where_the_reference_is_empty(tmp_path, image):
+    path = tmp_path / "case.png"
+    prediction = labels(slice(25, 38), slice(11, 19), 6)
+    three_planes(image, labels(slice(0)), prediction, SPACING, path, names=NAMES)
+    assert body(pixels_near(path, PALETTE[0]))[:, 1].min() > 2 / 3
+
+
+def test_the_patients_right_is_at_the_left_and_front_and_top_are_up(tmp_path, image):
+    path = tmp_path / "case.png"
+    corner = labels(slice(30, 38), slice(14, 18), slice(5, 8))
+    three_planes(image, None, corner, SPACING, path, names=NAMES)
+    found = body(pixels_near(path, PALETTE[0]))
+    axial, coronal, sagittal = (
+        found[(found[:, 0] > low) & (found[:, 0] < high)]
+        for low, high in ((0.0, 0.38), (0.41, 0.67), (0.71, 0.97))
+    )
+    for plane, middle in ((axial, 0.20), (coronal, 0.54), (sagittal, 0.84)):
+        assert plane[:, 1].max() < 3 / 4
+        assert plane[:, 0].max() < middle
+
+
+def test_a_case_without_any_label_is_still_drawn(tmp_path, image):
+    path = tmp_path / "case.png"
+    empty = labels(slice(0))
+    three_planes(np.zeros_like(image), empty, empty, SPACING, path, names=NAMES)
+    assert len(body(pixels_near(path, PALETTE[0]))) == 0
+
+
+def test_importing_pictures_does_not_import_matplotlib():
+    code = "import sys, pipeline.pictures; sys.exit('matplotlib' in sys.modules)"
+    assert run([sys.executable, "-c", code], check=False).returncode == 0
