@@ -21,7 +21,7 @@ def commands(program: str) -> list[str]:
     for page in PAGES:
         text = page.read_text().replace("\\\n", " ")
         found += re.findall(rf"^    (?:\S*/)?{program} (.*)$", text, flags=re.MULTILINE)
-    return found
+    return list(dict.fromkeys(found))
 
 
 @pytest.mark.parametrize("command", commands("unet-bundles"))

@@ -6,6 +6,7 @@ onwards (``-t2f -t1n -t1c -t2w -seg``); a plain folder of case folders (``case/f
 """
 
 import json
+import os
 import re
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
@@ -169,12 +170,7 @@ def find_labels(root: Path) -> tuple[dict[str, Path], str | None]:
 
 def _case_files(root: Path) -> Iterator[tuple[Path, dict[str, Path]]]:
     """Each case's folder (or folder and common prefix) and its files by canonical modality."""
-    folders: dict[Path, list[Path]] = defaultdict(list)
-    for path in sorted(root.rglob("*")):
-        hidden = any(part.startswith(".") for part in path.relative_to(root).parts)
-        if not hidden and is_volume(path):
-            folders[path.parent].append(path)
-    for folder, paths in folders.items():
+    for folder, paths in _folders_of_volumes(root):
         groups: dict[str, dict[str, Path]] = defaultdict(dict)
         modalities = [_split_name(path)[1] for path in paths]
         alone = len(set(modalities)) == len(modalities)
@@ -183,6 +179,21 @@ def _case_files(root: Path) -> Iterator[tuple[Path, dict[str, Path]]]:
             groups["" if alone else prefix][modality] = path
         for prefix, files in groups.items():
             yield folder / prefix, files
+
+
+def _folders_of_volumes(root: Path) -> Iterator[tuple[Path, list[Path]]]:
+    """Each folder below ``root`` that holds volumes, links followed once, hidden ones left out."""
+    seen: set[str] = set()
+    for name, folders, files in os.walk(root, followlinks=True):
+        real = os.path.realpath(name)
+        if real in seen:
+            folders.clear()
+            continue
+        seen.add(real)
+        folders[:] = sorted(folder for folder in folders if not folder.startswith("."))
+        paths = [Path(name, file) for file in sorted(files) if is_volume(Path(file))]
+        if paths:
+            yield Path(name), paths
 
 
 def _split_name(path: Path) -> tuple[str, str]:

@@ -172,8 +172,8 @@ def ordered(dataset: Dataset, num_workers: int) -> DataLoader:
 
 
 def _alone(samples: Sequence[dict[str, Any]]) -> dict[str, Any]:
-    """A batch of one: tensors gain the batch axis, everything else stands in a list."""
+    """A batch of one: tensors gain the batch axis, names stand in a list."""
     (sample,) = samples
     tensors = {key: sample[key] for key in ("image", "label") if key in sample}
     batch: dict[str, Any] = list_data_collate([tensors])
-    return batch | {key: [value] for key, value in sample.items() if key not in tensors}
+    return batch | {key: [sample[key]] for key in ("case", "source")}

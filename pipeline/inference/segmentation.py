@@ -8,7 +8,7 @@ import torch
 from monai.bundle import ConfigParser
 from torch import Tensor
 
-from pipeline.bundles import Bundle
+from pipeline.bundles import Bundle, shipped
 from pipeline.data.cohorts import Case
 from pipeline.data.loaders import record
 from pipeline.errors import UserError
@@ -32,7 +32,7 @@ class Segmenter:
         self, bundle: Bundle, weights: Path | None = None, device: str | None = None
     ) -> None:
         if not (weights or bundle.weights).is_file():
-            name = bundle.root if bundle.root.is_absolute() else bundle.name
+            name = bundle.name if bundle.name in shipped() else bundle.root
             raise UserError(
                 f"no weights at {weights or bundle.weights}: train first with "
                 f"unet-bundles train {name} --data DIR, then segment with the folder of that run"

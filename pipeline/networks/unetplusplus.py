@@ -1,6 +1,6 @@
 """UNet++: a nested U-Net with redesigned skips (Zhou et al., 2018, arXiv:1807.10165)."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from itertools import pairwise
 
 import torch
@@ -71,10 +71,7 @@ class UNetPlusPlus(nn.Module):
             stack(fine, coarse, coarse) for fine, coarse in pairwise(features)
         )
         self.columns = nn.ModuleList(
-            Column(
-                Node(spatial_dims, coarse, fine, stack((column + 1) * fine, fine, fine))
-                for fine, coarse in pairwise(features[: depth + 2 - column])
-            )
+            Column(spatial_dims, features[: depth + 2 - column], column, norm)
             for column in range(1, depth + 1)
         )
         self.heads = nn.ModuleList(
@@ -108,11 +105,15 @@ class UNetPlusPlus(nn.Module):
 
 
 class Column(nn.Module):
-    """The finest ``num_nodes`` nodes of one column."""
+    """Nodes of one column, finest first, of which the first ``num_nodes`` are computed."""
 
-    def __init__(self, nodes: Iterable["Node"]) -> None:
+    def __init__(
+        self, spatial_dims: int, features: Sequence[int], column: int, norm: str | None
+    ) -> None:
         super().__init__()
-        self.nodes = nn.ModuleList(nodes)
+        self.nodes = nn.ModuleList(
+            Node(spatial_dims, coarse, fine, column, norm) for fine, coarse in pairwise(features)
+        )
 
     def forward(self, rows: list[list[Tensor]], num_nodes: int) -> list[Tensor]:
         column: list[Tensor] = []
@@ -123,12 +124,14 @@ class Column(nn.Module):
 
 
 class Node(nn.Module):
-    """Double the resolution, join every node of the same row, then convolve."""
+    """Double the resolution, join the ``num_skips`` nodes of the same row, then convolve."""
 
-    def __init__(self, spatial_dims: int, coarse: int, fine: int, stack: ConvStack) -> None:
+    def __init__(
+        self, spatial_dims: int, coarse: int, fine: int, num_skips: int, norm: str | None
+    ) -> None:
         super().__init__()
         self.upsample = Conv["convtrans", spatial_dims](coarse, fine, kernel_size=2, stride=2)
-        self.stack = stack
+        self.stack = ConvStack(spatial_dims, ((num_skips + 1) * fine, fine, fine), norm)
 
     def forward(self, x: Tensor, row: list[Tensor]) -> Tensor:
         joined = [self.upsample(x)]

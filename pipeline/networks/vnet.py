@@ -72,7 +72,7 @@ class VNet(nn.Module):
             self.head.append(convolution(spatial_dims, width, out_channels, norm=None))
             width = out_channels
         self.head.append(Conv["conv", spatial_dims](width, out_channels, kernel_size=1))
-        initialise(self, gain=1)  # residuals add up to more
+        initialise(self, gain=1)  # the sums of the stages already enlarge what they pass on
 
     def forward(self, image: Tensor) -> Tensor:
         smallest = self.smallest if self.training else self.divisor

@@ -325,3 +325,12 @@ def test_a_convention_that_does_not_fit_is_not_written(tmp_path):
     write_case(tmp_path / "a", BRATS2018)
     with pytest.raises(UserError, match="'classes' does not fit this task"):
         written_convention(GLIOMA, find_cohort(tmp_path, GLIOMA), "classes")
+
+
+def test_links_to_case_folders_are_followed_and_circles_end(tmp_path):
+    write_case(tmp_path / "store" / "a", BRATS2023)
+    cohort = tmp_path / "cohort"
+    cohort.mkdir()
+    (cohort / "a").symlink_to(tmp_path / "store" / "a")
+    (cohort / "loop").symlink_to(cohort)
+    assert [case.name for case in find_cohort(cohort, GLIOMA).cases] == ["a"]

@@ -156,7 +156,6 @@ def test_a_batch_of_one_keeps_an_image_and_a_label_of_different_shapes(root):
     assert batch["image"].shape == (1, 2, 5, 4, 4)
     assert batch["label"].shape == (1, 2, *SHAPE)
     assert batch["source"] == [data[0]["source"]]
-    assert batch["convention"] == ["brats2023"]
 
 
 def test_a_batch_without_label_is_a_batch(root):

@@ -67,13 +67,6 @@ def test_a_structure_comes_back_in_the_same_voxels(tmp_path, codes):
     assert (written.header["qform_code"], written.header["sform_code"]) == (1, 2)
 
 
-def test_resampling_moves_a_structure_by_less_than_a_voxel(tmp_path):
-    structure = save_image(tmp_path / "image.nii.gz", "LPS", (0.9, 1.3, 2.5))
-    prediction = segment(tmp_path / "image.nii.gz", tmp_path, spacing=[1.0, 1.0, 1.0])
-    overlap = 2 * (prediction * structure).sum() / (prediction.sum() + structure.sum())
-    assert overlap > 0.9
-
-
 def test_an_independent_reader_finds_the_structure_at_the_same_millimetres(tmp_path):
     save_image(tmp_path / "image.nii.gz", "PIR", (0.9, 1.3, 2.5))
     segment(tmp_path / "image.nii.gz", tmp_path, spacing=None)
