@@ -12,8 +12,9 @@ from typing import Any
 import yaml
 
 from pipeline import __version__
-from pipeline.data.volumes import write_bytes
+from pipeline.data.splits import Split
 from pipeline.errors import UserError, nearest
+from pipeline.files import write_bytes, write_json
 from pipeline.tasks import Task
 
 RECORD = "segmentation.json"
@@ -29,6 +30,7 @@ OF_THE_MACHINE = (
     "device",
     "num_workers",
     "split_file",
+    "start_from",
     "weights",
 )
 """Keys of a config that belong to a machine, not to a run."""
@@ -127,7 +129,7 @@ def new_run(bundle_root: str) -> str:
     return str(Path("runs") / f"{Path(bundle_root).resolve().name}-{datetime.now():%Y%m%d-%H%M%S}")
 
 
-def write_run(bundle_root: str, output_dir: str, split: Any) -> None:
+def write_run(bundle_root: str, output_dir: str, split: Split) -> None:
     """Make ``output_dir`` a bundle: the running configs with every override, and the split.
 
     To be called by a component of a running config, whose parser holds the overrides.
@@ -136,7 +138,7 @@ def write_run(bundle_root: str, output_dir: str, split: Any) -> None:
         UserError: ``output_dir`` holds a run already, or cannot be written.
     """
     run, source = Bundle(Path(output_dir)), Bundle(Path(bundle_root))
-    if run.weights.exists():
+    if run.weights.exists() or (run.root / "checkpoints").exists():
         raise UserError(f"{output_dir} holds a run already: choose another output")
     running = _running_config()
     task = Task.of(running["task"])
@@ -146,11 +148,13 @@ def write_run(bundle_root: str, output_dir: str, split: Any) -> None:
         shared = {key: value for key, value in running.items() if own.get(key) == trained.get(key)}
         text = burnt_in(source.config_file(workflow).read_text(), shared)
         write_bytes(run.config_file(workflow), text.encode())
-    write_bytes(run.root / "configs/metadata.json", _as_json(_metadata(source.metadata, task)))
+    write_json(run.root / "configs/metadata.json", _metadata(source.metadata, task))
     for file in ("LICENSE", "docs/README.md"):
         write_bytes(run.root / file, (source.root / file).read_bytes())
     split.write(run.root / "split.json")
-    write_bytes(run.root / "environment.json", _as_json(_environment()))
+    write_json(
+        run.root / "environment.json", _environment() | {"start_from": running["start_from"]}
+    )
 
 
 def burnt_in(text: str, running: Mapping[str, Any]) -> str:
@@ -220,6 +224,9 @@ def _metadata(metadata: dict[str, Any], task: Task) -> dict[str, Any]:
     formats = metadata["network_data_format"]
     image, pred = formats["inputs"]["image"], formats["outputs"]["pred"]
     image["num_channels"], pred["num_channels"] = task.in_channels, task.out_channels
+    metadata["task"] = (
+        f"Segmentation of {', '.join(task.targets)} from {', '.join(task.modalities)}"
+    )
     image["channel_def"] = {str(i): name for i, name in enumerate(task.modalities)}
     pred["channel_def"] = {str(i): name for i, name in enumerate(task.regions or task.classes)}
     return metadata
@@ -231,7 +238,3 @@ def _environment() -> dict[str, Any]:
     packages = ("torch", "monai", "pytorch-ignite", "numpy", "nibabel")
     versions = {name: version(name) for name in packages}
     return {"python": sys.version.split()[0], "unet-bundles": __version__, **versions}
-
-
-def _as_json(content: Mapping[str, Any]) -> bytes:
-    return (json.dumps(content, indent=2) + "\n").encode()

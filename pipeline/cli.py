@@ -4,15 +4,17 @@ import json
 import logging
 import sys
 import warnings
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
+from itertools import chain
 from pathlib import Path
 from typing import Any, Literal
 
 import tyro
-from tyro.conf import Positional
+from tyro.conf import Positional, UseAppendAction
 
 from pipeline import __version__
+from pipeline.arguments import parse_files, parse_overrides
 from pipeline.errors import UserError, sentence
 
 Convention = Literal["brats2018", "brats2023", "msd_brats", "classes"]
@@ -97,7 +99,7 @@ class Train(Common):
     """Folder of the run; runs/<bundle>-<date>-<time> if not given."""
     split: Path | None = None
     """JSON file {"train": [case, ...], "validation": [case, ...]}."""
-    set: tuple[str, ...] = ()
+    set: UseAppendAction[tuple[tuple[str, ...], ...]] = ()
     """Changes of the bundle's train.yaml: key=value, nested keys as key::inner=value."""
     json: bool = False
     """Print the folder of the run as JSON."""
@@ -107,7 +109,7 @@ class Train(Common):
         from pipeline.bundles import find_bundle, new_run
 
         bundle = find_bundle(self.bundle)
-        overrides = parse_overrides(self.set)
+        overrides = parse_overrides(chain.from_iterable(self.set))
         given = {"seed": self.seed, "num_workers": self.workers, "device::name": self.device}
         overrides |= {key: value for key, value in given.items() if value is not None}
         if self.split is not None:
@@ -148,21 +150,22 @@ class Segment(Common):
         from pipeline.data.cohorts import Cohort, find_cohort, single_case, written_convention
 
         bundle = find_bundle(self.bundle)
-        if any("=" in item for item in self.images):
+        if "=" in self.images[0] and not Path(self.images[0]).exists():
             case = single_case(parse_files(self.images), bundle.task)
-            cohort = Cohort(Path(), "files", None, (case,))
+            cohort = Cohort(Path(), None, (case,))
         elif len(self.images) == 1:
             cohort = find_cohort(Path(self.images[0]), bundle.task)
         else:
             raise UserError("--images takes one folder, or modality=FILE for each modality")
-        convention = written_convention(bundle.task, cohort, self.labels)
+        asked = self.labels or bundle.config("inference")["written_labels"]
+        convention = written_convention(bundle.task, cohort, asked)
         self.prepare()
         from pipeline.inference.cohort import segment_cases
         from pipeline.inference.segmentation import Segmenter
         from pipeline.progress import over_cases
 
         segmenter = Segmenter(bundle, self.weights, self.device)
-        with over_cases("segmented", len(cohort.cases)) as on_case:
+        with over_cases("segment", len(cohort.cases)) as on_case:
             report = segment_cases(
                 segmenter,
                 cohort.cases,
@@ -217,13 +220,13 @@ class Evaluate(Common):
             raise UserError(f"cannot tell the format of {self.output}: end it in .csv or .json")
         task, predicted = recorded_task(self.predictions, self.bundle)
         labels, found = find_labels(self.references)
-        convention = self.labels or found or ("classes" if task.classes else None)
+        convention = self.labels or ("classes" if task.classes else found)
         if convention is None:
             known = ", ".join(task.conventions)
             raise UserError(
                 f"the label convention of {self.references} is unknown: add --labels ({known})"
             )
-        with over_cases("scored", len(labels)) as on_case:
+        with over_cases("evaluate", len(labels)) as on_case:
             scores = evaluate(
                 self.predictions, labels.items(), task, predicted or convention, convention, on_case
             )
@@ -238,39 +241,6 @@ class Evaluate(Common):
 
             Console().print(scores.to_table())
         return 1 if scores.failures else 0
-
-
-def parse_overrides(items: tuple[str, ...]) -> dict[str, Any]:
-    """The values by key of ``key=value`` items, values as in YAML.
-
-    Raises:
-        UserError: an item has no ``=``, or its value is no YAML.
-    """
-    import yaml
-
-    overrides = {}
-    for item in items:
-        key, equals, value = item.partition("=")
-        if not equals:
-            raise UserError(f"--set takes key=value, not {item!r}")
-        try:
-            overrides[key.strip().replace("#", "::")] = yaml.safe_load(value)
-        except yaml.YAMLError as error:
-            raise UserError(f"the value of {key} in --set is no YAML: {value!r}") from error
-    return overrides
-
-
-def parse_files(items: tuple[str, ...]) -> Mapping[str, Path]:
-    """The files by modality of ``modality=FILE`` items.
-
-    Raises:
-        UserError: an item is not of that form.
-    """
-    files = dict(item.partition("=")[::2] for item in items)
-    for modality, file in files.items():
-        if not file:
-            raise UserError(f"--images takes modality=FILE for each modality, not {modality!r}")
-    return {modality: Path(file) for modality, file in files.items()}
 
 
 VERBS: dict[str, Callable[..., Common]] = {

@@ -19,6 +19,8 @@ def nearest(name: str, known: Iterable[str]) -> str:
     """
     names = sorted(known)
     matches = get_close_matches(name, names, n=1)
+    if not names:
+        return "nothing can stand there"
     return f"did you mean {matches[0]}?" if matches else f"known are {', '.join(names)}"
 
 
@@ -26,12 +28,12 @@ def sentence(error: BaseException) -> str | None:
     """The text of the ``UserError`` behind ``error``, or None if there is none.
 
     Libraries wrap what a component raises, so the causes are searched; an error of a loader's
-    worker process arrives as a text that ends with the original one.
+    worker process arrives as the text of all tracebacks.
     """
     cause: BaseException | None = error
     while cause is not None:
         text = str(cause)
         if isinstance(cause, UserError) or "UserError: " in text:
-            return text.rpartition("UserError: ")[2].strip()
+            return text.rpartition("UserError: ")[2].partition("\n\n")[0].strip()
         cause = cause.__cause__ or cause.__context__
     return None

@@ -36,5 +36,6 @@ def same_grid(
     """Whether two grids have one shape and corners within ``TOLERANCE_MM``."""
     if tuple(shape[:3]) != tuple(other_shape[:3]):
         return False
-    distance = np.abs(corners(shape, affine) - corners(other_shape, other_affine))
+    offsets = corners(shape, affine) - corners(other_shape, other_affine)
+    distance = np.linalg.norm(offsets, axis=1)
     return bool(distance.max() <= TOLERANCE_MM)

@@ -1,6 +1,6 @@
 """Slices of a case with its labels drawn on top."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from math import ceil
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -30,14 +30,13 @@ def three_planes(
     prediction: Volume,
     spacing: Sequence[float],
     path: Path,
-    *,
-    names: Mapping[int, str],
     title: str | None = None,
+    names: Mapping[int, str] | None = None,
 ) -> None:
     """Write a PNG: axial, coronal and sagittal rows; image, reference and prediction columns.
 
     Each plane is the one with most of the reference (of the prediction, where the reference is
-    missing or empty), seen as radiologists do: the patient's right at the left.
+    missing or empty, else of the image), seen as radiologists do: the patient's right at the left.
 
     Args:
         image: (H, W, D) in RAS orientation, any intensity scale.
@@ -45,35 +44,52 @@ def three_planes(
         prediction: (H, W, D) integer labels.
         spacing: millimetres per voxel.
         path: of the PNG, 1200 pixels wide.
-        names: of the labels to draw, by value.
         title: above the picture.
+        names: of the labels to draw, by value; without it all are drawn, named by their values.
     """
-    columns: dict[str, Volume | None] = {"image": None, "reference": reference}
-    if reference is None:
-        del columns["reference"]
-    columns["prediction"] = prediction
-    guide = prediction if reference is None or not reference.any() else reference
+    labels = {"prediction": prediction}
+    if reference is not None:
+        labels = {"reference": reference, "prediction": prediction}
+    names = names or names_of_values(labels.values())
     colours = {value: PALETTE[i % len(PALETTE)] for i, value in enumerate(names)}
-    low, high = intensity_window(image)
 
     extent = np.multiply(image.shape, spacing)
-    figure, grid = black_figure(extent, len(columns), len(names), TITLE if title else 0)
-    for row, (name, axis, sides) in zip(grid, PLANES, strict=True):
-        across, up = (step for i, step in enumerate(spacing) if i != axis)
-        index = largest_section(guide, axis)
-        for axes, label in zip(row, columns.values(), strict=True):
-            plane = section(image, axis, index)
-            axes.imshow(plane, "gray", aspect=up / across, vmin=low, vmax=high, origin="lower")
-            if label is not None:
-                draw_labels(axes, section(label, axis, index), colours)
-        write_sides(row[0], name, sides)
-    for axes, column in zip(grid[0], columns, strict=True):
-        axes.set_title(column, color="white", fontsize=14)
+    figure, grid = black_figure(extent, 1 + len(labels), len(names), TITLE if title else 0)
+    draw_planes(grid, image, labels, spacing, colours)
     write_legend(figure, {names[value]: colour for value, colour in colours.items()})
     if title:
         middle = 1 - TITLE / 2 / figure.get_figheight()
         figure.suptitle(title, color="white", fontsize=16, y=middle, va="center")
     figure.savefig(path, format="png", dpi=DPI)
+
+
+def names_of_values(labels: Iterable[Volume]) -> dict[int, str]:
+    """A name for each value but 0 in any of ``labels``."""
+    values = {int(value) for volume in labels for value in np.unique(volume)}
+    return {value: f"label {value}" for value in sorted(values - {0})}
+
+
+def draw_planes(
+    grid: NDArray[Any],
+    image: Volume,
+    labels: Mapping[str, Volume],
+    spacing: Sequence[float],
+    colours: Mapping[int, str],
+) -> None:
+    """Fill the axes: a row for each plane, the image alone and then under each of ``labels``."""
+    low, high = intensity_window(image)
+    guide = next((volume for volume in labels.values() if volume.any()), image)
+    for row, (name, axis, sides) in zip(grid, PLANES, strict=True):
+        across, up = (step for i, step in enumerate(spacing) if i != axis)
+        index = largest_section(guide, axis)
+        plane = section(image, axis, index)
+        for axes in row:
+            axes.imshow(plane, "gray", aspect=up / across, vmin=low, vmax=high, origin="lower")
+        for axes, volume in zip(row[1:], labels.values(), strict=True):
+            draw_labels(axes, section(volume, axis, index), colours)
+        write_sides(row[0], name, sides)
+    for axes, column in zip(grid[0], ("image", *labels), strict=True):
+        axes.set_title(column, color="white", fontsize=14)
 
 
 def intensity_window(image: Volume) -> tuple[float, float]:
@@ -83,10 +99,10 @@ def intensity_window(image: Volume) -> tuple[float, float]:
     return min(0.0, float(low)), float(high)
 
 
-def largest_section(labels: Volume, axis: int) -> int:
-    """The index along ``axis`` with most labelled voxels; the middle where there are none."""
+def largest_section(volume: Volume, axis: int) -> int:
+    """The index along ``axis`` with most voxels other than 0; the middle where there are none."""
     across = tuple(i for i in range(3) if i != axis)
-    counts = np.count_nonzero(labels, axis=across)
+    counts = np.count_nonzero(volume, axis=across)
     return int(counts.argmax()) if counts.any() else len(counts) // 2
 
 

@@ -11,11 +11,11 @@ console = Console(stderr=True, highlight=False)
 
 
 @contextmanager
-def over_cases(done: str, count: int) -> Iterator[Callable[[str], None]]:
-    """Gives a function to call with the name of each case that is done.
+def over_cases(verb: str, count: int) -> Iterator[Callable[[str, str], None]]:
+    """Gives a function to call with what became of a case and its name, when it is done.
 
     Args:
-        done: what happened to the case, such as "segmented".
+        verb: what happens to the cases, such as "segment".
         count: cases in all.
     """
     columns = (
@@ -25,13 +25,13 @@ def over_cases(done: str, count: int) -> Iterator[Callable[[str], None]]:
         TimeRemainingColumn(),
     )
     with Progress(*columns, console=console, disable=not console.is_terminal) as bar:
-        item = bar.add_task(done, total=count)
+        item = bar.add_task(verb, total=count)
 
-        def on_case(name: str) -> None:
+        def on_case(outcome: str, name: str) -> None:
             bar.update(item, advance=1)
             if not console.is_terminal:
                 console.print(
-                    f"{done} {name} ({int(bar.tasks[item].completed)}/{count})",
+                    f"{verb} {name} {outcome} ({int(bar.tasks[item].completed)}/{count})",
                     soft_wrap=True,
                     markup=False,
                 )

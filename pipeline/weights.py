@@ -8,9 +8,9 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save
 from torch import nn
 
-from pipeline.bundles import WEIGHTS
-from pipeline.data.volumes import write_bytes
+from pipeline.bundles import Bundle, shipped
 from pipeline.errors import UserError
+from pipeline.files import write_bytes
 
 
 def load_weights(network: nn.Module, bundle_root: str, weights: str | None = None) -> nn.Module:
@@ -19,11 +19,35 @@ def load_weights(network: nn.Module, bundle_root: str, weights: str | None = Non
     Where there are none the process ends with one sentence, since MONAI's commands would print it
     below a traceback.
     """
-    path = Path(weights) if weights else Path(bundle_root) / WEIGHTS
+    bundle = Bundle(Path(bundle_root))
+    if not weights and not bundle.weights.is_file():
+        sys.exit(no_weights(bundle))
     try:
-        return read_weights(network, path)
+        return read_weights(network, Path(weights) if weights else bundle.weights)
     except UserError as error:
         sys.exit(str(error))
+
+
+def no_weights(bundle: Bundle) -> str:
+    """The sentence about a bundle that was not trained."""
+    name = (
+        bundle.name
+        if bundle.root.resolve() in [one.root for one in shipped().values()]
+        else bundle.root
+    )
+    return (
+        f"no weights at {bundle.weights}: train first with unet-bundles train {name} --data DIR, "
+        "then go on with the folder of that run"
+    )
+
+
+def starting_point(network: nn.Module, weights: str | None) -> nn.Module:
+    """``network`` as it was made, or with the ``weights`` of an earlier run.
+
+    Raises:
+        UserError: the file is missing, is no safetensors file, or is of another network.
+    """
+    return network if weights is None else read_weights(network, Path(weights))
 
 
 def read_weights(network: nn.Module, path: Path) -> nn.Module:
@@ -33,17 +57,13 @@ def read_weights(network: nn.Module, path: Path) -> nn.Module:
         UserError: the file is missing, is no safetensors file, or is of another network.
     """
     if not path.is_file():
-        raise UserError(
-            f"no weights at {path}: train first, with unet-bundles train NAME --data DIR or "
-            "python -m monai.bundle run --config_file NAME/configs/train.yaml --bundle_root NAME "
-            "--dataset_dir DIR"
-        )
+        raise UserError(f"no weights at {path}: give the safetensors file of a run")
     try:
         state = load_file(path)
     except (SafetensorError, OSError) as error:
         raise UserError(f"{path} is no safetensors file ({error}): give one of a run") from error
     own = network.state_dict()
-    for name in own.keys() | state.keys():
+    for name in sorted(own.keys() | state.keys()):
         if name not in own or name not in state or own[name].shape != state[name].shape:
             raise UserError(
                 f"{path} holds the weights of another network: they differ in {name}; "

@@ -14,17 +14,14 @@ from pipeline.data.phantom import write_cohort
 from pipeline.pictures import three_planes
 
 DEMO = Path("demo")
-CASES, HELD_OUT = 12, 3
+CASES, HELD_OUT = 28, 4
 SETTINGS = (
-    "max_epochs=15",
-    "val_interval=15",
+    "max_epochs=20",
+    "val_interval=20",
     "spacing=null",
     "patch_size=[48,48,32]",
-    "batch_size=2",
-    "network_def::features=[16,32,64]",
-    "network_def::norm=instance",
-    "sampling::per_case=2",
-    "optimizer::lr=2.0e-3",
+    "network_def::features=[16,32,32]",
+    "optimizer::lr=0.01",
 )
 
 
@@ -32,7 +29,7 @@ def main() -> None:
     """Do the main job in ``demo/``, from nothing."""
     start = time.monotonic()
     shutil.rmtree(DEMO, ignore_errors=True)
-    names = write_cohort(DEMO / "cohort", CASES, seed=0)
+    names = write_cohort(DEMO / "cohort", CASES, shape=(48, 48, 32), seed=0)
     for name in names[-HELD_OUT:]:
         shutil.move(DEMO / "cohort" / name, DEMO / "held_out" / name)
     print(f"{CASES} phantoms in {DEMO}, {HELD_OUT} of them held out")
@@ -103,6 +100,7 @@ def draw(name: str) -> None:
         spacing=image.header.get_zooms()[:3],
         path=DEMO / "picture.png",
         title=f"{name}: FLAIR, 3D U-Net",
+        names={1: "core", 2: "oedema", 3: "enhancing"},
     )
 
 

@@ -185,3 +185,22 @@ def test_a_cohort_of_unknown_convention(unet_bundles, cohort, tmp_path):
             shutil.copy(image(case, ending), tmp_path / "cases" / case.name / f"{plain}.nii.gz")
     arguments = ("train", "unet3d", "--data", tmp_path / "cases", "--output", tmp_path / "run")
     nothing_starts(unet_bundles(*arguments, "--set", *TINY), "unknown convention", "brats2023")
+
+
+def test_a_bad_case_found_by_a_loading_process_is_one_sentence(unet_bundles, case, tmp_path):
+    sentence = cut(case)
+    arguments = ("train", "unet3d", "--data", case.parent, "--output", tmp_path / "run")
+    settings = (*TINY, "num_workers=1", "cache_num=0", "validation_fraction=0.5")
+    nothing_starts(unet_bundles(*arguments, "--set", *settings), sentence, str(case))
+
+
+def test_predictions_of_two_conventions_are_not_mixed(unet_bundles, run, cohort, tmp_path):
+    arguments = ("segment", run, "--images", min(cohort.iterdir()), "--output", tmp_path)
+    assert unet_bundles(*arguments, "--labels", "brats2023")[0] == 0
+    nothing_starts(unet_bundles(*arguments, "--labels", "brats2018"), "another", str(tmp_path))
+
+
+def test_a_training_into_an_unwritable_folder(unet_bundles, cohort, tmp_path):
+    (tmp_path / "file").write_text("")
+    arguments = ("train", "unet3d", "--data", cohort, "--output", tmp_path / "file" / "run")
+    nothing_starts(unet_bundles(*arguments, "--set", *TINY), "cannot write", "another output")

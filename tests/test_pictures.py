@@ -102,6 +102,15 @@ def test_a_case_without_any_label_is_still_drawn(tmp_path, image):
     assert len(body(pixels_near(path, PALETTE[0]))) == 0
 
 
+def test_without_names_every_label_is_drawn(tmp_path, image):
+    path = tmp_path / "case.png"
+    label = labels(slice(5, 20), slice(5, 9), slice(2, 6))
+    label[5:9, 5:7, 2:4] = 7
+    three_planes(image, None, label, SPACING, path)
+    for colour in PALETTE[:2]:
+        assert len(body(pixels_near(path, colour))) > 0
+
+
 def test_importing_pictures_does_not_import_matplotlib():
     code = "import sys, pipeline.pictures; sys.exit('matplotlib' in sys.modules)"
     assert run([sys.executable, "-c", code], check=False).returncode == 0

@@ -2,13 +2,15 @@
 
 import re
 import shlex
+from itertools import chain
 
 import pytest
 import tyro
 import yaml
 
+from pipeline.arguments import parse_overrides
 from pipeline.bundles import check_overrides, find_bundle
-from pipeline.cli import VERBS, parse_overrides
+from pipeline.cli import VERBS
 from tests.conftest import ROOT
 
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
@@ -29,7 +31,7 @@ def test_shown_commands_are_understood(command):
     verb = tyro.extras.subcommand_cli_from_dict(VERBS, args=shlex.split(command))
     if hasattr(verb, "set"):
         config = find_bundle(verb.bundle).config("train")
-        check_overrides(config, parse_overrides(verb.set))
+        check_overrides(config, parse_overrides(chain.from_iterable(verb.set)))
 
 
 @pytest.mark.parametrize("command", commands("python -m monai.bundle run"))

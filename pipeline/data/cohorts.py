@@ -52,14 +52,12 @@ class Cohort:
 
     Args:
         root: the folder.
-        layout: "msd", "brats" or "folders".
         convention: of the label files' values, where the layout tells it, else None.
         cases: in the order of their names.
         refused: a sentence for each case that lacks something, by name.
     """
 
     root: Path
-    layout: str
     convention: str | None
     cases: tuple[Case, ...]
     refused: Mapping[str, str] = field(default_factory=dict)
@@ -89,6 +87,7 @@ def find_cohort(root: Path, task: Task) -> Cohort:
     """
     if not root.is_dir():
         raise UserError(f"no folder {root}: give the folder of the cases")
+    root = root.absolute()
     if (root / "dataset.json").is_file():
         return _msd_cohort(root, task)
     found = list(_case_files(root))
@@ -109,8 +108,7 @@ def find_cohort(root: Path, task: Task) -> Cohort:
     convention = _convention(files for _, files in found)
     if task.classes:
         convention = "classes"
-    layout = "brats" if convention in ("brats2018", "brats2023") else "folders"
-    return Cohort(root, layout, convention, tuple(cases), refused)
+    return Cohort(root, convention, tuple(cases), refused)
 
 
 def single_case(files: Mapping[str, Path], task: Task) -> Case:
@@ -131,7 +129,9 @@ def single_case(files: Mapping[str, Path], task: Task) -> Case:
     name = re.sub(
         rf"[_-]?({'|'.join(_names_of(wanted[0]))})$", "", stem(first), flags=re.IGNORECASE
     )
-    return Case(name or first.parent.name, tuple((known[modality], None) for modality in wanted))
+    return Case(
+        name or first.absolute().parent.name, tuple((known[modality], None) for modality in wanted)
+    )
 
 
 def written_convention(task: Task, cohort: Cohort, asked: str | None) -> str:
@@ -151,10 +151,12 @@ def find_labels(root: Path) -> tuple[dict[str, Path], str | None]:
     """
     if not root.is_dir():
         raise UserError(f"no folder {root}: give the folder of the references")
+    root = root.absolute()
     convention = None
     if (root / "dataset.json").is_file():
         entries = _msd_entries(root, _msd_content(root))
         labels = {name: label for name, _, label in entries if label is not None}
+        convention = "msd_brats"
     else:
         found = list(_case_files(root))
         labels = {
@@ -291,6 +293,4 @@ def _msd_cohort(root: Path, task: Task) -> Cohort:
     if not cases and not refused:
         raise UserError(f"{root / 'dataset.json'} lists no case")
     convention = "classes" if task.classes else "msd_brats"
-    return Cohort(
-        root, "msd", convention, tuple(sorted(cases, key=lambda case: case.name)), refused
-    )
+    return Cohort(root, convention, tuple(sorted(cases, key=lambda case: case.name)), refused)

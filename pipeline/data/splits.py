@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from pipeline.data.volumes import write_bytes
 from pipeline.errors import UserError, nearest
+from pipeline.files import write_json
 
 
 @dataclass(frozen=True)
@@ -64,5 +64,4 @@ class Split:
 
     def write(self, path: Path) -> None:
         """Write the split in the form that ``read`` takes."""
-        content = {"train": self.train, "validation": self.validation}
-        write_bytes(path, (json.dumps(content, indent=2) + "\n").encode())
+        write_json(path, {"train": self.train, "validation": self.validation})

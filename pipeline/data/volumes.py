@@ -1,9 +1,7 @@
 """Read and write NIfTI volumes; a damaged file ends in one sentence."""
 
 import gzip
-import os
 import zlib
-from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -18,6 +16,7 @@ from numpy.typing import NDArray
 
 from pipeline import grids
 from pipeline.errors import UserError
+from pipeline.files import write_bytes
 
 SUFFIXES = (".nii.gz", ".nii")
 """What a volume's file name ends in, in lower case."""
@@ -134,24 +133,6 @@ def write_volume(path: Path, array: NDArray[Any], like: Any) -> None:
     if path.name.lower().endswith(".gz"):
         content = gzip.compress(content, compresslevel=6, mtime=0)
     write_bytes(path, content)
-
-
-def write_bytes(path: Path, content: bytes) -> None:
-    """Write a file whole or not at all: beside, then rename.
-
-    Raises:
-        UserError: the folder cannot be written.
-    """
-    part = path.with_name(f".{path.name}.{os.getpid()}.part")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        part.write_bytes(content)
-        part.replace(path)
-    except OSError as error:
-        raise UserError(f"cannot write {path} ({error.strerror}): choose another output") from error
-    finally:
-        with suppress(OSError):
-            part.unlink()
 
 
 def _content(path: Path) -> bytes:

@@ -22,7 +22,7 @@ def evaluate(
     task: Task,
     prediction_convention: str,
     reference_convention: str,
-    on_case: Callable[[str], None] | None = None,
+    on_case: Callable[[str, str], None] | None = None,
 ) -> Evaluation:
     """Score every case that has a reference; a case that cannot be scored becomes a failure.
 
@@ -32,7 +32,7 @@ def evaluate(
         task: names the regions to score.
         prediction_convention: of the values in the predicted files.
         reference_convention: of the values in the reference files.
-        on_case: called with the name of each case when it is done.
+        on_case: called with each case and what became of it: scored or failed.
 
     Raises:
         UserError: there is no such folder, or a convention does not fit the task.
@@ -45,13 +45,15 @@ def evaluate(
     rows: list[Row] = []
     failures: list[Failure] = []
     for case, reference in sorted(references):
+        outcome = "scored"
         try:
             prediction = _prediction_file(predictions, case)
             rows += _score_regions(case, (prediction, reference), task, conventions)
         except UserError as error:
+            outcome = "failed"
             failures.append(Failure(case, str(error)))
         if on_case is not None:
-            on_case(case)
+            on_case(outcome, case)
     return Evaluation(tuple(rows), tuple(failures))
 
 
@@ -61,16 +63,20 @@ def recorded_task(predictions: Path, bundle: str | None) -> tuple[Task, str | No
     Without a record the task is that of ``bundle``, or BraTS, and the convention is None.
 
     Raises:
-        UserError: the record cannot be read, or there is no such bundle.
+        UserError: the record cannot be read, is of another task than that of ``bundle``, or there
+            is no such bundle.
     """
     record = predictions / RECORD
-    if bundle is None and record.is_file():
-        try:
-            content = json.loads(record.read_text())
-            return Task.of(content["task"]), content["labels"]
-        except (ValueError, KeyError) as error:
-            raise UserError(f"{record} is damaged: name the bundle with --bundle") from error
-    return find_bundle(bundle or "unet3d").task, None
+    if not record.is_file():
+        return find_bundle(bundle or "unet3d").task, None
+    try:
+        content = json.loads(record.read_text())
+        task, convention = Task.of(content["task"]), content["labels"]
+    except (ValueError, KeyError) as error:
+        raise UserError(f"{record} is damaged: remove it and name the bundle") from error
+    if bundle is not None and find_bundle(bundle).task != task:
+        raise UserError(f"{record} is of another task than {bundle}: leave --bundle out")
+    return task, convention
 
 
 def _prediction_file(folder: Path, case: str) -> Path:

@@ -39,7 +39,7 @@ class ScoreCases:
                     Row(sample["case"], target, *score_case(predicted, true, millimetres))
                 )
 
-    def report(self, engine: Engine) -> None:  # noqa: ARG002
+    def report(self, engine: Engine) -> None:
         """Write and print what was scored."""
         evaluation = Evaluation(tuple(self.rows), ())
         for name in ("scores.csv", "scores.json"):

@@ -2,7 +2,6 @@
 
 import csv
 import io
-import json
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -10,8 +9,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from pipeline.data.volumes import write_bytes
 from pipeline.evaluation.scores import BRATS
+from pipeline.files import write_bytes, write_json
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -94,7 +93,7 @@ class Evaluation:
             UserError: the file cannot be written.
         """
         if path.suffix == ".json":
-            write_bytes(path, (json.dumps(self.to_json(), indent=2) + "\n").encode())
+            write_json(path, self.to_json())
         else:
             self.write_csv(path)
 

@@ -1,21 +1,18 @@
 """Segment the cases of a cohort one after the other; a bad case does not stop the others."""
 
-import json
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from pathlib import Path
 
-from pipeline.bundles import RECORD
 from pipeline.data.cohorts import Case
-from pipeline.data.volumes import write_bytes
 from pipeline.errors import sentence
 from pipeline.inference.predictions import (
     prediction_path,
     write_prediction,
     write_probabilities,
+    write_record,
 )
 from pipeline.inference.segmentation import Segmenter
-from pipeline.tasks import Task
 
 
 @dataclass
@@ -34,7 +31,7 @@ def segment_cases(
     convention: str,
     overwrite: bool = False,
     probabilities: bool = False,
-    on_case: Callable[[str], None] | None = None,
+    on_case: Callable[[str, str], None] | None = None,
 ) -> Report:
     """Write ``<case>.nii.gz`` for each case.
 
@@ -45,24 +42,27 @@ def segment_cases(
         convention: of the values in the files.
         overwrite: whether a prediction that exists is made again.
         probabilities: whether they are written too.
-        on_case: called with the name of each case when it is done.
+        on_case: called with each case and what became of it: written, left or failed.
 
     Raises:
-        UserError: ``output_dir`` cannot be written.
+        UserError: ``output_dir`` cannot be written, or holds predictions of another kind.
     """
     report = Report()
-    _write_record(output_dir, segmenter.task, convention)
+    write_record(output_dir, segmenter.task, convention)
     for case in cases:
         if prediction_path(output_dir, case.name).exists() and not overwrite:
+            outcome = "left"
             report.existing.append(case.name)
         else:
             try:
                 _segment_case(segmenter, case, output_dir, convention, probabilities)
+                outcome = "written"
                 report.written.append(case.name)
-            except (Exception, SystemExit) as error:
+            except Exception as error:
+                outcome = "failed"
                 report.failed[case.name] = sentence(error) or f"{type(error).__name__}: {error}"
         if on_case is not None:
-            on_case(case.name)
+            on_case(outcome, case.name)
     return report
 
 
@@ -75,8 +75,3 @@ def _segment_case(
         write_probabilities(output_dir, case.name, source, probabilities, segmenter.task)
     targets = segmenter.targets(probabilities)
     write_prediction(output_dir, case.name, source, targets, segmenter.task, convention)
-
-
-def _write_record(output_dir: Path, task: Task, convention: str) -> None:
-    content = {"task": asdict(task), "labels": convention}
-    write_bytes(output_dir / RECORD, (json.dumps(content, indent=2) + "\n").encode())

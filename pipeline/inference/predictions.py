@@ -1,6 +1,8 @@
 """Write predictions by the name of their case."""
 
+import json
 from collections.abc import Mapping
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -8,8 +10,11 @@ import numpy as np
 from ignite.engine import Engine, Events
 from torch import Tensor
 
+from pipeline.bundles import RECORD
 from pipeline.data.cohorts import Cohort
 from pipeline.data.volumes import read_header, write_volume
+from pipeline.errors import UserError
+from pipeline.files import write_json
 from pipeline.tasks import Task
 from pipeline.transforms import paint
 
@@ -17,6 +22,22 @@ from pipeline.transforms import paint
 def prediction_path(output_dir: Path, case: str) -> Path:
     """Where the prediction of ``case`` is written."""
     return output_dir / f"{case}.nii.gz"
+
+
+def write_record(output_dir: Path, task: Task, convention: str) -> None:
+    """Write beside the predictions what they are, so that they can be scored.
+
+    Raises:
+        UserError: the folder cannot be written, or holds predictions of another task or convention.
+    """
+    path = output_dir / RECORD
+    content = {"task": asdict(task), "labels": convention}
+    if path.is_file() and json.loads(path.read_text()) != json.loads(json.dumps(content)):
+        raise UserError(
+            f"{output_dir} holds predictions of another task or label convention: "
+            "choose another output"
+        )
+    write_json(path, content)
 
 
 def write_prediction(
@@ -57,7 +78,12 @@ class SavePredictions:
 
     def attach(self, engine: Engine) -> None:
         """Listen to the evaluator."""
+        engine.add_event_handler(Events.STARTED, self.begin)
         engine.add_event_handler(Events.ITERATION_COMPLETED, self)
+
+    def begin(self, engine: Engine) -> None:
+        """Write beside the predictions what they are."""
+        write_record(self.output_dir, self.task, self.convention)
 
     def __call__(self, engine: Engine) -> None:
         """Write the cases of this iteration."""

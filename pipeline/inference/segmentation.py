@@ -8,12 +8,12 @@ import torch
 from monai.bundle import ConfigParser
 from torch import Tensor
 
-from pipeline.bundles import Bundle, shipped
+from pipeline.bundles import Bundle
 from pipeline.data.cohorts import Case
 from pipeline.data.loaders import record
 from pipeline.errors import UserError
 from pipeline.transforms import paint
-from pipeline.weights import read_weights
+from pipeline.weights import no_weights, read_weights
 
 
 class Segmenter:
@@ -31,12 +31,8 @@ class Segmenter:
     def __init__(
         self, bundle: Bundle, weights: Path | None = None, device: str | None = None
     ) -> None:
-        if not (weights or bundle.weights).is_file():
-            name = bundle.name if bundle.name in shipped() else bundle.root
-            raise UserError(
-                f"no weights at {weights or bundle.weights}: train first with "
-                f"unet-bundles train {name} --data DIR, then segment with the folder of that run"
-            )
+        if weights is None and not bundle.weights.is_file():
+            raise UserError(no_weights(bundle))
         parser = ConfigParser(bundle.config("inference"))
         parser["bundle_root"] = str(bundle.root)
         if device is not None:

@@ -1,13 +1,12 @@
 """Keep the best and the last weights of a run."""
 
-import json
 from pathlib import Path
 
 from ignite.engine import Engine, Events
 from torch import nn
 
 from pipeline.bundles import WEIGHTS
-from pipeline.data.volumes import write_bytes
+from pipeline.files import write_json
 from pipeline.progress import console
 from pipeline.weights import derive_torch_weights, write_weights
 
@@ -63,7 +62,7 @@ class KeepLast:
         """Write the weights of this moment."""
         write_weights(self.network, self.path)
         position = {"epoch": engine.state.epoch, "iteration": engine.state.iteration}
-        write_bytes(self.path.with_suffix(".json"), json.dumps(position).encode())
+        write_json(self.path.with_suffix(".json"), position)
 
     def complete(self, engine: Engine) -> None:
         """Give a run that was never validated its last weights."""

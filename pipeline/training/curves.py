@@ -39,9 +39,10 @@ class Curves:
         """Listen to the trainer and its evaluator."""
         engine.add_event_handler(Events.STARTED, self.open)
         engine.add_event_handler(Events.ITERATION_COMPLETED, self.losses)
-        engine.add_event_handler(Events.EPOCH_COMPLETED, self.learning_rate)
+        engine.add_event_handler(Events.EPOCH_STARTED, self.learning_rate)
         self.evaluator.add_event_handler(Events.COMPLETED, self.scores)
         engine.add_event_handler(Events.COMPLETED, self.close)
+        engine.add_event_handler(Events.EXCEPTION_RAISED, self.close)
 
     def open(self, engine: Engine) -> None:
         """Start the file of this run."""
@@ -67,6 +68,6 @@ class Curves:
         for name, mean in zip(self.targets, details.nanmean(dim=0).tolist(), strict=True):
             self.writer.add_scalar(f"dice/{name}", mean, evaluator.state.epoch)
 
-    def close(self, engine: Engine) -> None:
+    def close(self, engine: Engine, error: BaseException | None = None) -> None:
         """Write what is buffered."""
         self.writer.close()

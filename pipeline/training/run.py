@@ -7,7 +7,9 @@ from typing import Any
 from monai.bundle import ConfigWorkflow
 
 from pipeline.bundles import Bundle, check_overrides
+from pipeline.data.loaders import records
 from pipeline.errors import UserError
+from pipeline.transforms import LoadCase
 
 
 def train(bundle: Bundle, data: Path, output: Path, overrides: Mapping[str, Any]) -> None:
@@ -34,7 +36,10 @@ def train(bundle: Bundle, data: Path, output: Path, overrides: Mapping[str, Any]
     )
     workflow.initialize()
     parser = workflow.parser
-    parser.get_parsed_content("split")
+    split = parser.get_parsed_content("split")
+    load = LoadCase(parser.get_parsed_content("task"))
+    for entry in records(parser.get_parsed_content("cohort"), split.validation):
+        load(entry)  # a bad case ends the training now, not at the first validation
     check_patch(
         parser.get_parsed_content("patch_size"),
         parser.get_parsed_content("network_def"),

@@ -64,7 +64,7 @@ def test_the_names_of_brats_tell_modalities_and_convention(tmp_path, endings, co
     for name in ("BraTS-2", "BraTS-1"):
         write_case(tmp_path / name, endings)
     cohort = find_cohort(tmp_path, GLIOMA)
-    assert (cohort.layout, cohort.convention) == ("brats", convention)
+    assert cohort.convention == convention
     assert [case.name for case in cohort.cases] == ["BraTS-1", "BraTS-2"]
     assert names_of(cohort.cases[0]) == tuple(f"BraTS-1{end}.nii.gz" for end in endings[:4])
     assert cohort.cases[0].label == tmp_path / "BraTS-1" / f"BraTS-1{endings[4]}.nii.gz"
@@ -94,7 +94,7 @@ def test_contrast_enhanced_t1_has_many_names(tmp_path, contrast):
 def test_a_plain_folder_names_its_case(tmp_path):
     write_case(tmp_path / "patient-7", PLAIN, prefix="", suffix=".nii")
     cohort = find_cohort(tmp_path, GLIOMA)
-    assert (cohort.layout, cohort.convention) == ("folders", None)
+    assert cohort.convention is None
     (case,) = cohort.cases
     assert case.name == "patient-7"
     assert names_of(case) == ("flair.nii", "t1.nii", "t1c.nii", "t2.nii")
@@ -193,7 +193,7 @@ def test_a_folder_without_cases_ends_in_a_sentence(tmp_path, folder):
 def test_msd_channels_are_picked_by_name(tmp_path, modality, channels):
     write_msd(tmp_path, modality=modality)
     cohort = find_cohort(tmp_path, GLIOMA)
-    assert (cohort.layout, cohort.convention) == ("msd", "msd_brats")
+    assert cohort.convention == "msd_brats"
     (case,) = cohort.cases
     assert case.name == "B_1"
     path = tmp_path / "imagesTr" / "B_1.nii.gz"

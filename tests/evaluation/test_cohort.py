@@ -155,7 +155,7 @@ def test_whole_numbers_may_be_stored_as_floats(cohort):
 def test_a_fraction_is_an_unknown_value(cohort):
     predictions, _ = cohort
     save(predictions / "bob.nii.gz", tumour((2, 2, 2)).astype(np.float32) / 2)
-    assert "holds the value 0.5" in only_failure(score(cohort), "bob")
+    assert "holds the label value 0.5" in only_failure(score(cohort), "bob")
 
 
 @pytest.mark.parametrize("side", ["prediction", "reference"])
@@ -164,7 +164,7 @@ def test_an_unknown_value_is_a_failure(cohort, side):
     path = {"prediction": predictions / "bob.nii.gz", "reference": references[0][1]}[side]
     save(path, tumour((2, 2, 2), enhancing=4))
     sentence = only_failure(score(cohort), "bob")
-    assert f"{path} holds the value 4" in sentence
+    assert f"{path} holds the label value 4" in sentence
     assert "0, 1, 2, 3" in sentence
 
 
@@ -172,8 +172,8 @@ def test_every_case_is_reported_when_it_is_done(cohort):
     predictions, _ = cohort
     (predictions / "ann.nii.gz").unlink()
     done = []
-    score(cohort, on_case=done.append)
-    assert done == ["ann", "bob"]
+    score(cohort, on_case=lambda outcome, case: done.append((outcome, case)))
+    assert done == [("failed", "ann"), ("scored", "bob")]
 
 
 def test_a_missing_folder_starts_nothing(cohort, tmp_path):

@@ -1,0 +1,49 @@
+"""What stands after --set and --images, as values."""
+
+from collections.abc import Iterable, Mapping
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from pipeline.errors import UserError
+
+
+def parse_overrides(items: Iterable[str]) -> dict[str, Any]:
+    """The values by key of ``key=value`` items, values as in YAML.
+
+    Raises:
+        UserError: an item has no ``=``, or its value is no YAML.
+    """
+    overrides = {}
+    for item in items:
+        key, equals, value = item.partition("=")
+        if not equals:
+            raise UserError(f"--set takes key=value, not {item!r}")
+        try:
+            overrides[key.strip()] = _number(yaml.safe_load(value))
+        except yaml.YAMLError as error:
+            raise UserError(f"the value of {key} in --set is no YAML: {value!r}") from error
+    return overrides
+
+
+def parse_files(items: Iterable[str]) -> Mapping[str, Path]:
+    """The files by modality of ``modality=FILE`` items.
+
+    Raises:
+        UserError: an item is not of that form.
+    """
+    files = dict(item.partition("=")[::2] for item in items)
+    for modality, file in files.items():
+        if not file:
+            raise UserError(f"--images takes modality=FILE for each modality, not {modality!r}")
+    return {modality: Path(file) for modality, file in files.items()}
+
+
+def _number(value: Any) -> Any:
+    """A float where YAML 1.1 sees none, as in 1e-3; else ``value`` itself."""
+    if isinstance(value, str):
+        with suppress(ValueError):
+            return float(value)
+    return value
