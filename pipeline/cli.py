@@ -157,7 +157,7 @@ class Segment(Common):
             cohort = find_cohort(Path(self.images[0]), bundle.task)
         else:
             raise UserError("--images takes one folder, or modality=FILE for each modality")
-        asked = self.labels or bundle.config("inference")["written_labels"]
+        asked = self.labels or bundle.config("inference").get("written_labels")
         convention = written_convention(bundle.task, cohort, asked)
         self.prepare()
         from pipeline.inference.cohort import segment_cases
