@@ -29,7 +29,7 @@ def record(case: Case, convention: str | None) -> Record:
 
 
 def labelled(root: str, task: Mapping[str, Any], convention: str | None = None) -> Cohort:
-    """The cohort under ``root``, of which every case takes part in training.
+    """The cohort under ``root``, whose labelled cases take part in training.
 
     Raises:
         UserError: a case lacks a modality, no case has a label, or the convention of the labels
