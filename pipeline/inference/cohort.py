@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from pipeline.data.cohorts import Case
+from pipeline.data.volumes import read_header
 from pipeline.errors import sentence
 from pipeline.inference.predictions import (
     prediction_path,
@@ -69,9 +70,9 @@ def segment_cases(
 def _segment_case(
     segmenter: Segmenter, case: Case, output_dir: Path, convention: str, keep: bool
 ) -> None:
-    source = case.images[0][0]
+    header = read_header(case.images[0][0])
     probabilities = segmenter.probabilities(case)
     if keep:
-        write_probabilities(output_dir, case.name, source, probabilities, segmenter.task)
+        write_probabilities(output_dir, case.name, header, probabilities, segmenter.task)
     targets = segmenter.targets(probabilities)
-    write_prediction(output_dir, case.name, source, targets, segmenter.task, convention)
+    write_prediction(output_dir, case.name, header, targets, segmenter.task, convention)

@@ -41,25 +41,25 @@ def write_record(output_dir: Path, task: Task, convention: str) -> None:
 
 
 def write_prediction(
-    output_dir: Path, case: str, source: Path, targets: Tensor, task: Task, convention: str
+    output_dir: Path, case: str, like: Any, targets: Tensor, task: Task, convention: str
 ) -> Path:
-    """Write binary ``targets`` (targets, *input) as one label file on the grid of ``source``.
+    """Write binary ``targets`` (targets, *input) as a label file on the grid of ``like``, a header.
 
     Raises:
         UserError: the folder cannot be written.
     """
     path = prediction_path(output_dir, case)
-    write_volume(path, paint(targets, task, convention).cpu().numpy(), read_header(source))
+    write_volume(path, paint(targets, task, convention).cpu().numpy(), like)
     return path
 
 
 def write_probabilities(
-    output_dir: Path, case: str, source: Path, probabilities: Tensor, task: Task
+    output_dir: Path, case: str, like: Any, probabilities: Tensor, task: Task
 ) -> None:
     """Write one float32 volume a region or class: ``probabilities/<case>_<name>.nii.gz``."""
     for name, channel in zip(task.regions or task.classes, probabilities, strict=True):
         path = output_dir / "probabilities" / f"{case}_{name}.nii.gz"
-        write_volume(path, channel.cpu().numpy().astype(np.float32), read_header(source))
+        write_volume(path, channel.cpu().numpy().astype(np.float32), like)
 
 
 class SavePredictions:
@@ -91,7 +91,7 @@ class SavePredictions:
             write_prediction(
                 self.output_dir,
                 sample["case"],
-                Path(sample["source"]),
+                read_header(Path(sample["source"])),
                 output["pred"],
                 self.task,
                 self.convention,

@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from math import radians
-from typing import Any
 
 from monai.transforms import (
     Compose,
@@ -39,10 +38,8 @@ def augmentation(
         gamma: range of the exponent that the rescaled image is raised to.
         probability: of rotation with scaling, of noise, and of gamma, each.
     """
-    steps: list[Any] = [
-        RandFlipd(KEYS, prob=flip, spatial_axis=axis) for axis in range(spatial_dims)
-    ]
-    steps += [
+    flips = [RandFlipd(KEYS, prob=flip, spatial_axis=axis) for axis in range(spatial_dims)]
+    changes = [
         RandAffined(
             KEYS,
             prob=probability,
@@ -54,8 +51,6 @@ def augmentation(
         RandScaleIntensityd("image", factors=intensity, prob=1.0),
         RandShiftIntensityd("image", offsets=intensity, prob=1.0),
         RandGaussianNoised("image", prob=probability, std=noise),
-        RandAdjustContrastd(
-            "image", prob=probability, gamma=(gamma[0], gamma[1]), retain_stats=True
-        ),
+        RandAdjustContrastd("image", probability, gamma=(gamma[0], gamma[1]), retain_stats=True),
     ]
-    return Compose(steps)
+    return Compose([*flips, *changes])

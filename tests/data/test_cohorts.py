@@ -7,7 +7,6 @@ from pipeline.data.cohorts import (
     find_cohort,
     find_labels,
     single_case,
-    written_convention,
 )
 from pipeline.errors import UserError
 from pipeline.tasks import Task
@@ -246,36 +245,6 @@ def test_a_damaged_dataset_json_ends_in_a_sentence(tmp_path, content):
         find_cohort(tmp_path, GLIOMA)
 
 
-@pytest.mark.parametrize(
-    ("endings", "convention"),
-    [(BRATS2018, "brats2018"), (BRATS2023, "brats2023"), (("_mri", "_seg"), None)],
-)
-def test_references_are_found_beside_their_images(tmp_path, endings, convention):
-    for name in ("a", "b"):
-        write_case(tmp_path / name, endings)
-    labels, found = find_labels(tmp_path)
-    assert labels == {name: tmp_path / name / f"{name}{endings[-1]}.nii.gz" for name in ("a", "b")}
-    assert found == convention
-
-
-@pytest.mark.parametrize("cases", [["BraTS_001", "BraTS_002"], ["a"], ["BraTS-1-000", "x.1"]])
-def test_references_in_a_flat_folder_are_named_by_their_files(tmp_path, cases):
-    touch(*(tmp_path / f"{case}.nii.gz" for case in cases))
-    assert find_labels(tmp_path) == ({c: tmp_path / f"{c}.nii.gz" for c in cases}, None)
-
-
-def test_references_of_an_msd_folder_are_its_training_labels(tmp_path):
-    write_msd(tmp_path, test=["./imagesTs/B_2.nii.gz"])
-    assert find_labels(tmp_path)[0] == {"B_1": tmp_path / "labelsTr" / "B_1.nii.gz"}
-
-
-@pytest.mark.parametrize("folder", ["missing", "empty"])
-def test_a_folder_without_references_ends_in_a_sentence(tmp_path, folder):
-    (tmp_path / "empty").mkdir()
-    with pytest.raises(UserError, match=f"no (folder|label under) .*{folder}"):
-        find_labels(tmp_path / folder)
-
-
 def test_a_single_case_is_named_by_its_first_file(tmp_path):
     files = {
         "T2w": tmp_path / "x-t2w.nii.gz",
@@ -304,27 +273,6 @@ def test_a_single_case_of_plain_files_is_named_by_their_folder(tmp_path):
 def test_a_single_case_needs_the_modalities_of_the_task(tmp_path, modalities, sentence):
     with pytest.raises(UserError, match=sentence):
         single_case({name: tmp_path / f"{name}.nii" for name in modalities}, GLIOMA)
-
-
-@pytest.mark.parametrize(
-    ("endings", "asked", "written"),
-    [
-        (BRATS2018, None, "brats2018"),
-        (BRATS2018, "msd_brats", "msd_brats"),
-        (PLAIN, None, "brats2023"),
-    ],
-)
-def test_what_is_written_follows_the_wish_then_the_layout_then_the_newest(
-    tmp_path, endings, asked, written
-):
-    write_case(tmp_path / "a", endings, prefix="" if endings is PLAIN else None)
-    assert written_convention(GLIOMA, find_cohort(tmp_path, GLIOMA), asked) == written
-
-
-def test_a_convention_that_does_not_fit_is_not_written(tmp_path):
-    write_case(tmp_path / "a", BRATS2018)
-    with pytest.raises(UserError, match="'classes' does not fit this task"):
-        written_convention(GLIOMA, find_cohort(tmp_path, GLIOMA), "classes")
 
 
 def test_links_to_case_folders_are_followed_and_circles_end(tmp_path):
