@@ -1,0 +1,3 @@
+"""The command ``unet-bundles``: one verb a file, one dataclass of arguments a verb."""
+
+from .main import main as main

@@ -1,0 +1,51 @@
+"""Options that every verb takes."""
+
+import logging
+import warnings
+from dataclasses import dataclass
+from typing import Literal
+
+from pipeline.errors import UserError
+
+Convention = Literal["brats2018", "brats2023", "msd_brats", "classes"]
+"""Of the values in label files."""
+
+
+@dataclass(kw_only=True)
+class Common:
+    """Options that every verb takes."""
+
+    seed: int | None = None
+    """Decides all randomness; the bundle's own if not given."""
+    threads: int | None = None
+    """CPU threads of the network; all cores if not given."""
+    workers: int | None = None
+    """Processes that load cases while training."""
+    device: str | None = None
+    """Such as cpu or cuda:0; a GPU if there is one."""
+    debug: bool = False
+    """Show the traceback of an error."""
+
+    def prepare(self) -> None:
+        """Set threads, quieten the libraries, and refuse a device that is not there.
+
+        Raises:
+            UserError: the device is unknown or absent.
+        """
+        if not self.debug:
+            logging.disable(logging.CRITICAL)
+            warnings.simplefilter("ignore")
+        import torch
+
+        from pipeline.distributed import keep_freed_memory
+
+        keep_freed_memory()
+        if self.threads is not None:
+            torch.set_num_threads(self.threads)
+        if self.device is not None:
+            try:
+                torch.empty(0, device=self.device)
+            except (RuntimeError, AssertionError) as error:
+                raise UserError(
+                    f"no device {self.device} on this machine: try --device cpu"
+                ) from error

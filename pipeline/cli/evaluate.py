@@ -1,0 +1,59 @@
+"""unet-bundles evaluate."""
+
+import json
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+from pipeline.cli.common import Common, Convention
+from pipeline.errors import UserError
+
+
+@dataclass(kw_only=True)
+class Evaluate(Common):
+    """Score predictions against references: Dice and 95 % Hausdorff distance (mm)."""
+
+    predictions: Path
+    """Folder of the predictions, <case>.nii.gz."""
+    references: Path
+    """Folder of the cases with labels, or of label files <case>.nii.gz."""
+    output: Path | None = None
+    """File for the scores: .csv or .json."""
+    labels: Convention | None = None
+    """Convention of the references' values; that of their layout if not given."""
+    bundle: str | None = None
+    """Whose task this is; what segment wrote beside the predictions if not given."""
+    json: bool = False
+    """Print the scores as JSON."""
+
+    def run(self) -> int:
+        """Score every reference, print and write the table."""
+        from pipeline.data.cohorts import find_labels
+        from pipeline.evaluation import evaluate, recorded_task
+        from pipeline.progress import over_cases
+
+        if self.output is not None and self.output.suffix not in (".csv", ".json"):
+            raise UserError(f"cannot tell the format of {self.output}: end it in .csv or .json")
+        task, predicted = recorded_task(self.predictions, self.bundle)
+        labels, found = find_labels(self.references)
+        convention = self.labels or ("classes" if task.classes else found)
+        if convention is None:
+            known = ", ".join(task.conventions)
+            raise UserError(
+                f"the label convention of {self.references} is unknown: add --labels ({known})"
+            )
+        with over_cases("evaluate", len(labels)) as on_case:
+            scores = evaluate(
+                self.predictions, labels.items(), task, predicted or convention, convention, on_case
+            )
+        if self.output is not None:
+            scores.write(self.output)
+        for failure in scores.failures:
+            print(f"failed: {failure.case}: {failure.sentence}", file=sys.stderr)
+        if self.json:
+            print(json.dumps(scores.to_json(), indent=2))
+        else:
+            from rich.console import Console
+
+            Console().print(scores.to_table())
+        return 1 if scores.failures else 0

@@ -1,0 +1,49 @@
+"""Train U-shaped networks on volumes, and segment with them. Not a medical device."""
+
+import sys
+from collections.abc import Callable
+from typing import Any
+
+import tyro
+
+from pipeline import __version__
+from pipeline.cli.common import Common
+from pipeline.cli.evaluate import Evaluate
+from pipeline.cli.list import List
+from pipeline.cli.segment import Segment
+from pipeline.cli.train import Train
+from pipeline.errors import sentence
+
+VERBS: dict[str, Callable[..., Common]] = {
+    "list": List,
+    "train": Train,
+    "segment": Segment,
+    "evaluate": Evaluate,
+}
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Run one verb; a user's mistake ends in one sentence and status 2."""
+    given = sys.argv[1:] if arguments is None else arguments
+    if given[:1] == ["--version"]:
+        print(f"unet-bundles {__version__}")
+        return
+    verb: Any = tyro.extras.subcommand_cli_from_dict(
+        VERBS,
+        prog="unet-bundles",
+        description=__doc__,
+        args=given,
+        config=(tyro.conf.FlagCreatePairsOff,),
+    )
+    try:
+        status = verb.run()
+    except KeyboardInterrupt:
+        print("unet-bundles: interrupted", file=sys.stderr)
+        status = 130
+    except Exception as error:
+        if verb.debug:
+            raise
+        unexpected = f"unexpected {type(error).__name__}: {error} (--debug shows where)"
+        print(f"unet-bundles: {sentence(error) or unexpected}", file=sys.stderr)
+        status = 2
+    sys.exit(status)
