@@ -1,7 +1,8 @@
 """Random changes of a training sample."""
 
-from collections.abc import Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from math import radians
+from typing import Any
 
 from monai.transforms import (
     Compose,
@@ -9,8 +10,11 @@ from monai.transforms import (
     RandAffined,
     RandFlipd,
     RandGaussianNoised,
+    RandHistogramShiftd,
+    RandomizableTransform,
     RandScaleIntensityd,
     RandShiftIntensityd,
+    RandSmoothDeformd,
 )
 
 KEYS = ("image", "label")
@@ -21,25 +25,34 @@ def augmentation(
     flip: float = 0.5,
     rotation: float = 15.0,
     scaling: float = 0.15,
+    deformation: float = 0.0,
     intensity: float = 0.1,
+    histogram: int | None = None,
     noise: float = 0.1,
     gamma: Sequence[float] = (0.7, 1.5),
     probability: float = 0.3,
 ) -> Compose:
-    """Flips, rotation, scaling, intensity shift and scale, noise, gamma.
+    """Flips, rotation, scaling, deformation; intensity shift and scale, histogram, noise, gamma.
+
+    More parameters than a function should have, because each is one line of a bundle's config.
 
     Args:
         spatial_dims: 2 or 3.
         flip: probability of a flip along each axis.
         rotation: largest angle about each axis, degrees.
         scaling: largest relative change of size.
-        intensity: largest shift (in deviations of the image) and relative change of scale.
+        deformation: see ``Deformation``; 0 for none.
+        intensity: largest shift (in deviations of the image) and relative change of scale, drawn
+            for each channel.
+        histogram: control points of a random monotonous map of intensities; None for no map.
         noise: deviation of Gaussian noise (in deviations of the image).
         gamma: range of the exponent that the rescaled image is raised to.
-        probability: of rotation with scaling, of noise, and of gamma, each.
+        probability: of rotation with scaling, of deformation, histogram, noise, and gamma, each.
     """
-    flips = [RandFlipd(KEYS, prob=flip, spatial_axis=axis) for axis in range(spatial_dims)]
-    changes = [
+    steps: list[Any] = [RandFlipd(KEYS, prob=flip, spatial_axis=i) for i in range(spatial_dims)]
+    if deformation:
+        steps.append(Deformation(deformation, probability))
+    steps += [
         RandAffined(
             KEYS,
             prob=probability,
@@ -48,9 +61,48 @@ def augmentation(
             mode=("bilinear", "nearest"),
             padding_mode="zeros",
         ),
-        RandScaleIntensityd("image", factors=intensity, prob=1.0),
-        RandShiftIntensityd("image", offsets=intensity, prob=1.0),
+        RandScaleIntensityd("image", factors=intensity, prob=1.0, channel_wise=True),
+        RandShiftIntensityd("image", offsets=intensity, prob=1.0, channel_wise=True),
+    ]
+    if histogram is not None:
+        steps.append(RandHistogramShiftd("image", num_control_points=histogram, prob=probability))
+    steps += [
         RandGaussianNoised("image", prob=probability, std=noise),
         RandAdjustContrastd("image", probability, gamma=(gamma[0], gamma[1]), retain_stats=True),
     ]
-    return Compose([*flips, *changes])
+    return Compose(steps)
+
+
+class Deformation(RandomizableTransform):
+    """A smooth random deformation of image and label, whatever their size.
+
+    Control points on a regular grid move at random, and what lies between follows them linearly.
+
+    Args:
+        displacement: largest, as a fraction of half the image.
+        probability: that a sample is deformed.
+        control_points: along each axis.
+    """
+
+    def __init__(self, displacement: float, probability: float, control_points: int = 5) -> None:
+        super().__init__(probability)
+        self.displacement = displacement
+        self.control_points = control_points
+
+    def __call__(self, sample: Mapping[Hashable, Any]) -> dict[Hashable, Any]:
+        self.randomize(None)
+        if not self._do_transform:
+            return dict(sample)
+        shape = sample["image"].shape[1:]
+        deform = RandSmoothDeformd(
+            KEYS,
+            spatial_size=shape,
+            rand_size=[self.control_points] * len(shape),
+            field_mode="trilinear" if len(shape) == 3 else "bilinear",
+            prob=1.0,
+            def_range=self.displacement,
+            grid_mode=["bilinear", "nearest"],
+            grid_padding_mode="zeros",
+        )
+        deform.set_random_state(seed=int(self.R.randint(2**31)))
+        return dict(deform(sample))
