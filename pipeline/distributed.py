@@ -1,11 +1,63 @@
-"""Which device, and how this process keeps its memory."""
+"""Processes that train together, their device, and how a process keeps its memory."""
 
 import ctypes
+import os
+from typing import Any
 
 import ignite.distributed as idist
 import torch
+from monai.utils import set_determinism
+from torch import nn
+from torch.nn.parallel import DistributedDataParallel
 
 _M_TRIM_THRESHOLD, _M_TOP_PAD, _M_MMAP_MAX = -1, -2, -4
+
+
+def start(seed: int = 0) -> None:
+    """Join the other processes of ``torchrun``, if there are any, and seed this one.
+
+    Each rank draws its own dropout; weights start as those of rank 0.
+    """
+    keep_freed_memory()
+    if "TORCHELASTIC_RUN_ID" in os.environ and not torch.distributed.is_initialized():
+        idist.initialize("nccl" if torch.cuda.is_available() else "gloo")
+    set_determinism(seed + rank())
+
+
+def stop() -> None:
+    """Leave the other processes."""
+    if torch.distributed.is_initialized():
+        idist.finalize()
+
+
+def rank() -> int:
+    """Number of this process among those that train together, from 0."""
+    return idist.get_rank()
+
+
+def world_size() -> int:
+    """How many processes train together."""
+    return idist.get_world_size()
+
+
+def gathered(value: Any) -> list[Any]:
+    """What each process gave for ``value``, by rank."""
+    values = [value] * world_size()
+    if world_size() > 1:
+        torch.distributed.all_gather_object(values, value)
+    return values
+
+
+def parallel(network: nn.Module, find_unused_parameters: bool) -> nn.Module:
+    """``network``, its gradients averaged over all processes if there are several.
+
+    Args:
+        network: on its device.
+        find_unused_parameters: whether a step may leave parameters without a gradient.
+    """
+    if world_size() == 1:
+        return network
+    return DistributedDataParallel(network, find_unused_parameters=find_unused_parameters)
 
 
 def device(name: str | None = None) -> torch.device:

@@ -107,6 +107,45 @@ class Task:
         return {name: tuple(values[tissue] for tissue in REGIONS[name]) for name in self.regions}
 
 
+def all_targets(
+    task: Mapping[str, Any] | Task, domains: Mapping[str, Mapping[str, Any]] | None = None
+) -> tuple[str, ...]:
+    """The targets of ``task``; of several domains, all of theirs as ``domain/target``."""
+    if not domains:
+        return Task.of(task).targets
+    return tuple(
+        f"{name}/{target}"
+        for name, domain in domains.items()
+        for target in Task.of(domain["task"]).targets
+    )
+
+
+def of_domain(domains: Mapping[str, Mapping[str, Any]], domain: str, entry: str) -> Any:
+    """What ``domains`` says of ``domain``: its "task", "spacing", "patch_size" or "pools".
+
+    Raises:
+        UserError: there is no such domain, or it does not say this.
+    """
+    if domain not in domains:
+        raise UserError(f"no domain {domain!r} in domains: {nearest(domain, domains)}")
+    if entry not in domains[domain]:
+        raise UserError(f"domain {domain} has no {entry}: add it in domains")
+    return domains[domain][entry]
+
+
+def network_domains(domains: Mapping[str, Mapping[str, Any]]) -> dict[str, dict[str, int]]:
+    """Channels and poolings of each domain, as ``pipeline.networks.U2Net`` takes them."""
+    tasks = {name: Task.of(of_domain(domains, name, "task")) for name in domains}
+    return {
+        name: {
+            "in_channels": task.in_channels,
+            "out_channels": task.out_channels,
+            "pools": of_domain(domains, name, "pools"),
+        }
+        for name, task in tasks.items()
+    }
+
+
 def _check_entries(config: "Mapping[str, Any]") -> None:
     known = ("modalities", "regions", "classes")
     for key, value in config.items():

@@ -11,6 +11,10 @@ Convention = Literal["brats2018", "brats2023", "msd_brats", "classes"]
 """Of the values in label files."""
 
 
+Alignment = tuple[Literal["rigid"], ...] | None
+"""``--align`` alone is (), ``--align rigid`` is ("rigid",)."""
+
+
 @dataclass(kw_only=True)
 class Common:
     """Options that every verb takes."""

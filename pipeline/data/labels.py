@@ -1,29 +1,46 @@
 """Read label files by the convention of their values."""
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
+from pipeline.data.findings import refusal
+from pipeline.data.limits import Limits
+from pipeline.data.pixels import is_image
 from pipeline.data.volumes import Volume, read_volume
-from pipeline.errors import UserError
 from pipeline.tasks import Task
 
 
-def read_labels(path: Path, task: Task, convention: str) -> Volume:
-    """A label map (H, W, D) of whole numbers that ``convention`` knows.
+def read_labels(
+    path: Path, task: Task, convention: str | None, limits: Limits | None = None
+) -> Volume:
+    """A label map (H, W, D) of whole numbers that ``convention`` (or None: any of ``task``) knows.
+
+    In a 2D image of a task of two classes, 255 is the class as 1 is, so that one sees it.
 
     Raises:
         UserError: the file cannot be read, has several channels, or holds an unknown value.
     """
-    volume = read_volume(path)
+    volume = read_volume(path, limits)
     shape = volume.array.shape
     if any(size != 1 for size in shape[3:]):
-        raise UserError(f"{path} has the shape {shape}: give one (H, W, D) label file")
-    known = sorted({0, *task.values(convention).values()})
-    unknown = np.setdiff1d(volume.array, known)
+        raise refusal("channels", path, f"has the shape {shape}", "give one (H, W, D) label file")
+    array = volume.array.reshape(shape[:3])
+    if is_image(path) and len(task.classes) == 2:
+        array = _of_two_classes(array)
+    conventions = task.conventions if convention is None else (convention,)
+    known = sorted({0}.union(*(task.values(name).values() for name in conventions)))
+    unknown = np.setdiff1d(array[array != 0], known)  # few are not zero, and sorting is slow
     if unknown.size:
-        raise UserError(
-            f"{path} holds the label value {unknown[0]:g}, and the convention {convention} has "
-            f"only {', '.join(map(str, known))}: name the convention that the file follows"
+        what = (
+            f"holds the label value {unknown[0]:g}, and the convention {' or '.join(conventions)} "
+            f"has only {', '.join(map(str, known))}"
         )
-    return Volume(volume.array.reshape(shape[:3]).astype(np.uint8), volume.header)
+        raise refusal("label-value", path, what, "name the convention that the file follows")
+    return Volume(array.astype(np.uint8), volume.header)
+
+
+def _of_two_classes(array: NDArray[Any]) -> NDArray[Any]:
+    return array == 255 if np.isin(array, (0, 255)).all() else array

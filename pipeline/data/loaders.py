@@ -1,6 +1,8 @@
 """Datasets and loaders whose randomness is a function of seed, epoch and index."""
 
-from collections.abc import Iterator, Mapping, Sequence
+import json
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -8,15 +10,23 @@ from typing import Any
 import numpy as np
 from monai.data import CacheDataset, DataLoader, Dataset, list_data_collate
 from monai.transforms import Compose
-from torch.utils.data import Sampler
+from torch import Generator
 
-from pipeline.data.cohorts import Case, Cohort, find_cohort, written_convention
+from pipeline.data.batches import EpochBatches, Key
+from pipeline.data.cohort_checks import without_refused
+from pipeline.data.cohorts import Align, Case, Cohort, find_cohort, written_convention
+from pipeline.data.conventions import settled
 from pipeline.data.splits import Split
+from pipeline.distributed import rank, world_size
 from pipeline.errors import UserError
-from pipeline.tasks import Task
+from pipeline.progress import console
+from pipeline.tasks import Task, of_domain
 
 Record = dict[str, Any]
-"""A case as transforms take it: case, image [(path, channel)], label (path), convention."""
+"""A case as transforms take it: case, image [(path, channel)], source, label (path), convention.
+
+A case of a training of several domains has its domain too, and one to be aligned has align.
+"""
 
 
 def record(case: Case, convention: str | None) -> Record:
@@ -24,39 +34,71 @@ def record(case: Case, convention: str | None) -> Record:
     images = [(str(path), channel) for path, channel in case.images]
     entry: Record = {"case": case.name, "image": images, "source": images[0][0]}
     if case.label is not None:
-        entry |= {"label": str(case.label), "convention": convention}
+        entry |= {"label": str(case.label), "convention": case.convention or convention}
+    if case.domain is not None:
+        entry["domain"] = case.domain
+    if case.align is not None:
+        entry["align"] = case.align
     return entry
 
 
-def labelled(root: str, task: Mapping[str, Any], convention: str | None = None) -> Cohort:
+def labelled(
+    root: str,
+    task: Mapping[str, Any],
+    convention: str | None = None,
+    domains: Mapping[str, Mapping[str, Any]] | None = None,
+    skip_refused: bool = False,
+    layout: str | None = None,
+    align: str | None = None,
+) -> Cohort:
     """The cohort under ``root``, whose labelled cases take part in training.
 
+    Of several domains ``root`` is a folder with one cohort each, in a folder named as the domain,
+    and ``convention`` is for those that it fits. It may also be a single cohort: its cases name no
+    domain, and belong to the one that the bundle is set to. ``skip_refused`` checks every labelled
+    case and goes on without those that are refused. ``layout`` and ``align`` are as in
+    ``find_cohort`` and ``pipeline.data.cases.Align``.
+
     Raises:
-        UserError: a case lacks a modality, no case has a label, or the convention of the labels
-            is neither given nor told by the layout.
+        UserError: a case lacks a modality, no case has a label, the convention of the labels is
+            neither given nor told by the layout, or the folder of a domain is missing.
     """
-    cohort = find_cohort(Path(root), Task.of(task))
-    for sentence in cohort.refused.values():
-        raise UserError(sentence)
-    if not cohort.labelled:
-        raise UserError(f"no case under {root} has a label: add files such as case/case_seg.nii.gz")
-    found = convention or cohort.convention
-    if found is None:
+    folder = Path(root)
+    missing = [name for name in domains or () if not (folder / name).is_dir()]
+    if domains is None or len(missing) == len(domains):
+        found = _found(folder, Task.of(task), layout, align)
+        return _of_task(found, Task.of(task), convention, skip_refused)
+    if missing:
         raise UserError(
-            f"the label values under {root} follow an unknown convention: "
-            f"set labels to one of {', '.join(Task.of(task).conventions)}"
+            f"no folder {folder / missing[0]} with the cases of domain {missing[0]}: add it, or "
+            "leave the domain out of domains"
         )
-    Task.of(task).values(found)
-    return replace(cohort, convention=found)
+    tasks = {name: Task.of(of_domain(domains, name, "task")) for name in domains}
+    cohorts = {
+        name: _of_task(
+            _found(folder / name, own, layout, align),
+            own,
+            convention if convention in own.conventions else None,
+            skip_refused,
+        )
+        for name, own in tasks.items()
+    }
+    return _joined(folder, cohorts)
 
 
-def unlabelled(root: str, task: Mapping[str, Any], convention: str | None = None) -> Cohort:
+def unlabelled(
+    root: str,
+    task: Mapping[str, Any],
+    convention: str | None = None,
+    layout: str | None = None,
+    align: str | None = None,
+) -> Cohort:
     """The cohort under ``root`` for inference, with the convention of the files to be written.
 
     Raises:
         UserError: a case lacks a modality, or the convention does not fit the task.
     """
-    cohort = find_cohort(Path(root), Task.of(task))
+    cohort = _found(Path(root), Task.of(task), layout, align)
     for sentence in cohort.refused.values():
         raise UserError(sentence)
     chosen = written_convention(Task.of(task), cohort, convention)
@@ -65,16 +107,29 @@ def unlabelled(root: str, task: Mapping[str, Any], convention: str | None = None
 
 
 def training_split(
-    cohort: Cohort, file: str | None, bundle_root: str, validation_fraction: float, seed: int
+    cohort: Cohort, file: str | None, run: str, validation_fraction: float, seed: int
 ) -> Split:
-    """The split in ``file``, else of the run at ``bundle_root``, else one drawn by ``seed``."""
+    """The split in ``file``, else of the run at ``run``, else one drawn by ``seed`` a domain.
+
+    A run whose split has none of these cases was trained on others, so that its split is not used.
+    """
     names = list(cohort.labelled)
-    own = Path(bundle_root) / "split.json"
+    own = Path(run) / "split.json"
     if file is not None:
         return Split.read(Path(file), names)
     if own.is_file():
-        return Split.read(own, names)
-    return Split.drawn(names, validation_fraction, seed)
+        listed = own.read_text()
+        if any(json.dumps(name) in listed for name in names):
+            return Split.read(own, names)
+        console.print(f"{own} is of other cases: a new split is drawn", soft_wrap=True)
+    by_domain: dict[str | None, list[str]] = {}
+    for case in cohort.labelled.values():
+        by_domain.setdefault(case.domain, []).append(case.name)
+    drawn = [Split.drawn(group, validation_fraction, seed) for group in by_domain.values()]
+    return Split(
+        tuple(name for split in drawn for name in split.train),
+        tuple(name for split in drawn for name in split.validation),
+    )
 
 
 def records(cohort: Cohort, names: Sequence[str] | None = None) -> list[Record]:
@@ -90,8 +145,8 @@ def records(cohort: Cohort, names: Sequence[str] | None = None) -> list[Record]:
 class TrainingSet(Dataset):
     """Cases that are preprocessed once and then sampled and augmented anew in every epoch.
 
-    An item is asked for by ``(epoch, index)`` and depends on nothing but that and the seed: neither
-    on the number of workers nor on what was asked for before.
+    An item is asked for by ``(epoch, visit, index)`` and depends on nothing but that and the seed:
+    neither on the number of workers nor on what was asked for before.
 
     Args:
         data: records of the cases.
@@ -120,55 +175,56 @@ class TrainingSet(Dataset):
         self.seed = seed
 
     def __getitem__(  # type: ignore[override]
-        self, key: tuple[int, int]
+        self, key: Key
     ) -> list[dict[str, Any]]:
-        epoch, index = key
-        seeds = np.random.SeedSequence([self.seed, epoch, index]).generate_state(2)
+        index = key[-1]
+        seeds = np.random.SeedSequence([self.seed, *key]).generate_state(2)
         self.sampling.set_random_state(seed=int(seeds[0]))
         self.augmentation.set_random_state(seed=int(seeds[1]))
         case = self.cases[index]
         # The order in memory, which the cache changes, would change the last digit of a sum.
-        samples = self.sampling({key: case[key].contiguous() for key in ("image", "label")})
+        domain = {"domain": case["domain"]} if "domain" in case else {}
+        volumes = {key: case[key].contiguous() for key in ("image", "label")}
+        samples = self.sampling(volumes | domain)
         samples = samples if isinstance(samples, list) else [samples]
         return [
-            {key: value.as_tensor() for key, value in self.augmentation(sample).items()}
-            for sample in samples
+            {key: changed[key].as_tensor() for key in volumes} | domain
+            for changed in map(self.augmentation, samples)
         ]
-
-
-class EpochSampler(Sampler[tuple[int, int]]):
-    """Every case once an epoch, in an order that depends on seed and epoch alone."""
-
-    def __init__(self, length: int, seed: int) -> None:
-        self.length = length
-        self.seed = seed
-        self.epoch = 0
-
-    def __iter__(self) -> Iterator[tuple[int, int]]:
-        order = np.random.default_rng([self.seed, self.epoch]).permutation(self.length)
-        for index in order:
-            yield self.epoch, int(index)
-        self.epoch += 1
-
-    def __len__(self) -> int:
-        return self.length
 
 
 def shuffled(dataset: TrainingSet, batch_size: int, num_workers: int) -> DataLoader:
     """A loader for training."""
+    domains = [entry.get("domain") for entry in dataset.data]
     return DataLoader(
         dataset,
         num_workers,
-        batch_size=batch_size,
-        sampler=EpochSampler(len(dataset), dataset.seed),
+        batch_sampler=EpochBatches(domains, batch_size, dataset.seed),
         collate_fn=list_data_collate,
         persistent_workers=num_workers > 0,
+        generator=Generator(),  # a loader must not draw from the network's randomness
     )
 
 
 def ordered(dataset: Dataset, num_workers: int) -> DataLoader:
-    """A loader for validation and inference: each case once, in order."""
-    return DataLoader(dataset, num_workers, batch_size=1, collate_fn=_alone)
+    """A loader for validation and inference: each case once over all ranks, in order.
+
+    Raises:
+        UserError: there are fewer cases than processes.
+    """
+    if len(dataset) < world_size():
+        raise UserError(
+            f"{world_size()} processes work together and there are {len(dataset)} cases to "
+            f"predict: start at most {len(dataset)} processes"
+        )
+    return DataLoader(
+        dataset,
+        num_workers,
+        batch_size=1,
+        sampler=range(rank(), len(dataset), world_size()),
+        collate_fn=_alone,
+        generator=Generator(),
+    )
 
 
 def _alone(samples: Sequence[dict[str, Any]]) -> dict[str, Any]:
@@ -176,4 +232,40 @@ def _alone(samples: Sequence[dict[str, Any]]) -> dict[str, Any]:
     (sample,) = samples
     tensors = {key: sample[key] for key in ("image", "label") if key in sample}
     batch: dict[str, Any] = list_data_collate([tensors])
-    return batch | {key: [sample[key]] for key in ("case", "source")}
+    return batch | {key: [sample[key]] for key in ("case", "source", "domain") if key in sample}
+
+
+def _found(root: Path, task: Task, layout: str | None, align: str | None) -> Cohort:
+    return find_cohort(root, task, layout).aligned(Align(align) if align else None)
+
+
+def _of_task(cohort: Cohort, task: Task, convention: str | None, skip_refused: bool) -> Cohort:
+    if skip_refused:
+        known = convention or cohort.convention
+        cohort = without_refused(
+            cohort, task, known, lambda text: console.print(text, markup=False)
+        )
+    for sentence in cohort.refused.values():
+        raise UserError(sentence)
+    if not cohort.labelled:
+        raise UserError(
+            f"no case under {cohort.root} has a label: add files such as case/case_seg.nii.gz"
+        )
+    return settled(cohort, task, convention)
+
+
+def _joined(root: Path, cohorts: Mapping[str, Cohort]) -> Cohort:
+    """One cohort of all; a name that two domains share gets the domain before it."""
+    count = Counter(case.name for cohort in cohorts.values() for case in cohort.cases)
+    cases = [
+        replace(
+            case,
+            name=case.name if count[case.name] == 1 else f"{domain}_{case.name}",
+            domain=domain,
+            convention=cohort.convention,
+        )
+        for domain, cohort in cohorts.items()
+        for case in cohort.cases
+    ]
+    notes = [f"{domain}: {note}" for domain, cohort in cohorts.items() for note in cohort.notes]
+    return Cohort(root, None, tuple(cases), notes=tuple(notes))

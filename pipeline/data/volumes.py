@@ -1,7 +1,6 @@
-"""Read and write NIfTI volumes; a damaged file ends in one sentence."""
+"""Read and write volumes: NIfTI and 2D images, and DICOM to read; damage ends in one sentence."""
 
 import gzip
-import zlib
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -9,26 +8,17 @@ from typing import Any
 
 import nibabel as nib
 import numpy as np
-from nibabel.filebasedimages import ImageFileError
-from nibabel.spatialimages import HeaderDataError
-from nibabel.wrapstruct import WrapStructError
 from numpy.typing import NDArray
 
 from pipeline import grids
-from pipeline.errors import UserError
+from pipeline.data import pixels
+from pipeline.data.limits import Limits
+from pipeline.data.nifti import read_nifti, read_nifti_header
+from pipeline.data.slices import is_dicom
 from pipeline.files import write_bytes
 
-SUFFIXES = (".nii.gz", ".nii")
+SUFFIXES = (".nii.gz", ".nii", ".hdr.gz", ".hdr")
 """What a volume's file name ends in, in lower case."""
-
-_UNREADABLE = (
-    ImageFileError,
-    HeaderDataError,
-    WrapStructError,
-    ValueError,
-    KeyError,
-    OverflowError,
-)
 
 
 @dataclass(frozen=True)
@@ -37,7 +27,8 @@ class Volume:
 
     Args:
         array: (H, W, D), or (H, W, D, C) of a file with several channels.
-        header: of the file, as nibabel holds it.
+        header: of the file, as nibabel holds it; a 2D image (H, W, 1) says nothing of millimetres
+            and gets one of 1 mm a pixel, rows along x and columns along y.
     """
 
     array: NDArray[Any]
@@ -55,13 +46,13 @@ class Volume:
 
 
 def stem(path: Path) -> str:
-    """File name without the suffix of a volume.
+    """File name without the suffix of a volume or 2D image.
 
     Examples:
         >>> stem(Path("a/case.1.nii.gz"))
         'case.1'
     """
-    for suffix in SUFFIXES:
+    for suffix in (*SUFFIXES, *pixels.SUFFIXES):
         if path.name.lower().endswith(suffix):
             return path.name[: -len(suffix)]
     return path.name
@@ -72,54 +63,51 @@ def is_volume(path: Path) -> bool:
     return path.name.lower().endswith(SUFFIXES) and not path.name.startswith(".")
 
 
-def read_volume(path: Path) -> Volume:
-    """Read a ``.nii`` or ``.nii.gz`` file to its end, so that gzip's checksum is verified.
+def read_volume(path: Path, limits: Limits | None = None) -> Volume:
+    """Read a NIfTI file, 2D image or DICOM series to its end, so that its checksum is verified.
+
+    Args:
+        path: of the file.
+        limits: on the size of a NIfTI file; None takes those of the machine.
 
     Raises:
-        UserError: the file is missing, empty, truncated, damaged, no NIfTI, or has no usable
-            affine.
+        UserError: what ``pipeline.data.nifti.read_nifti`` or ``pipeline.data.pixels.read_pixels``
+            refuses.
     """
-    content = _content(path)
-    try:
-        image = _parse(content)
-        shape, dtype = image.header.get_data_shape(), image.header.get_data_dtype()
-        needed = image.dataobj.offset + int(np.prod(shape, dtype=object)) * dtype.itemsize
-        if needed > len(content):
-            raise UserError(
-                f"{path} is truncated: its header says {needed} bytes and it holds {len(content)}; "
-                "copy it again from its source"
-            )
-        array = np.asanyarray(image.dataobj)
-    except _UNREADABLE as error:
-        raise UserError(f"{path} is no NIfTI file ({error}): give a .nii or .nii.gz") from error
-    if array.ndim < 2 or array.dtype.kind not in "iuf":
-        raise UserError(
-            f"{path} holds no grey-value volume: its shape is {shape}, its type {dtype}"
-        )
-    array = array.reshape(array.shape + (1,) * (3 - array.ndim))
-    volume = Volume(array, image.header)
-    linear = volume.affine[:3, :3]
-    if not np.isfinite(volume.affine).all() or abs(np.linalg.det(linear)) < 1e-12:
-        raise UserError(
-            f"{path} has an affine that is not finite and invertible: repair its header"
-        )
-    return volume
+    if pixels.is_image(path):
+        return _slice(pixels.read_pixels(path))
+    if not is_volume(path) and is_dicom(path):
+        from pipeline.data.dicom import read_series
+
+        return read_series(path)
+    array, header = read_nifti(path, limits)
+    return Volume(array.reshape(array.shape + (1,) * (3 - array.ndim)), header)
 
 
 def read_header(path: Path) -> Any:
     """The header of a file that ``read_volume`` has accepted."""
-    return _parse(_content(path)).header
+    if not is_volume(path) and is_dicom(path):
+        from pipeline.data.dicom import series_header
+
+        return series_header(path)
+    return read_volume(path).header if pixels.is_image(path) else read_nifti_header(path)
 
 
 def write_volume(path: Path, array: NDArray[Any], like: Any) -> None:
     """Write ``array`` (H, W, D) whole or not at all, on the grid that the header ``like`` says.
 
-    Affine, qform and sform with their codes, and units are those of ``like``; its texts are not
-    copied, since they may name a patient.
+    Affine, qform and sform with their codes, and units are those of ``like``, and a slice has two
+    axes if ``like`` has; its texts are not copied, since they may name a patient. A ``path`` of a
+    2D image gets the pixels alone.
 
     Raises:
         UserError: the folder cannot be written.
     """
+    if pixels.is_image(path):
+        pixels.write_pixels(path, array[..., 0])
+        return
+    if len(like.get_data_shape()) == 2:
+        array = array[..., 0]
     image_class: Any = nib.Nifti2Image if isinstance(like, nib.Nifti2Header) else nib.Nifti1Image
     header = image_class.header_class()
     for field in ("qform_code", "sform_code", "xyzt_units", "quatern_b", "quatern_c", "quatern_d"):
@@ -135,21 +123,10 @@ def write_volume(path: Path, array: NDArray[Any], like: Any) -> None:
     write_bytes(path, content)
 
 
-def _content(path: Path) -> bytes:
-    try:
-        content = path.read_bytes()
-    except OSError as error:
-        raise UserError(f"cannot read {path}: {error.strerror}") from error
-    if not content:
-        raise UserError(f"{path} is empty: copy it again from its source")
-    if content[:2] != b"\x1f\x8b":
-        return content
-    try:
-        return gzip.decompress(content)
-    except (OSError, EOFError, zlib.error) as error:
-        raise UserError(f"{path} is damaged ({error}): copy it again from its source") from error
-
-
-def _parse(content: bytes) -> Any:
-    is_nifti2 = 540 in (int.from_bytes(content[:4], order) for order in ("little", "big"))
-    return (nib.Nifti2Image if is_nifti2 else nib.Nifti1Image).from_bytes(content)
+def _slice(array: NDArray[Any]) -> Volume:
+    """The volume of one slice that pixels (rows, columns, channels) make."""
+    header_class: Any = nib.Nifti1Header
+    header = header_class()
+    header.set_data_shape((*array.shape[:2], 1))
+    header.set_sform(np.eye(4), code="aligned")
+    return Volume(array if array.shape[2] == 1 else array[:, :, None], header)

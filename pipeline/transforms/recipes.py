@@ -14,7 +14,8 @@ from monai.transforms import (
 from torch import Tensor
 
 from pipeline.errors import UserError, nearest
-from pipeline.tasks import Task
+from pipeline.tasks import Task, of_domain
+from pipeline.transforms.domains import ByDomain
 from pipeline.transforms.loading import LoadCase
 
 
@@ -53,15 +54,33 @@ class Recipe:
 
 
 def preprocessing(
-    recipe: Mapping[str, Any], task: Mapping[str, Any] | Task, keys: Sequence[str] = ("image",)
-) -> Compose:
+    recipe: Mapping[str, Any],
+    task: Mapping[str, Any] | Task,
+    keys: Sequence[str] = ("image",),
+    domains: Mapping[str, Mapping[str, Any]] | None = None,
+) -> Compose | ByDomain:
     """Files to tensors on the working grid.
 
     Args:
         recipe: see ``Recipe``.
         task: see ``pipeline.tasks.Task``.
         keys: what is moved to the working grid; a label that is not named stays on its own.
+        domains: task and spacing of each; a record that names no domain is prepared by ``recipe``
+            for ``task``.
     """
+    own = _steps(recipe, task, keys)
+    if domains is None:
+        return own
+    steps: dict[str | None, Compose] = {None: own}
+    for name in domains:
+        spaced = {**recipe, "spacing": of_domain(domains, name, "spacing")}
+        steps[name] = _steps(spaced, of_domain(domains, name, "task"), keys)
+    return ByDomain(steps)
+
+
+def _steps(
+    recipe: Mapping[str, Any], task: Mapping[str, Any] | Task, keys: Sequence[str]
+) -> Compose:
     plan = Recipe.of(recipe)
     modes = ["bilinear" if key == "image" else "nearest" for key in keys]
     steps: list[Any] = [LoadCase(task)]

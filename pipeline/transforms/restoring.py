@@ -3,9 +3,11 @@
 from collections.abc import Hashable, Mapping
 from typing import Any
 
+import numpy as np
 import torch
 from monai.data import MetaTensor
 from monai.transforms import Compose, Invertd, Transform
+from scipy import ndimage
 from torch import Tensor
 
 from pipeline.tasks import PAINT_ORDER, Task
@@ -20,6 +22,8 @@ class Restore(Transform):
         task: see ``pipeline.tasks.Task``.
         preprocessing: the transforms to undo.
         smallest: voxels that a target needs to be kept, by target; smaller totals become empty.
+        largest: the target of which only the largest connected piece (26 neighbours) is kept, and
+            of overlapping regions what lies in it; None keeps everything.
 
     Shape:
         pred (out_channels, *working) -> (targets, *input); a label of class numbers (1, *input)
@@ -31,14 +35,16 @@ class Restore(Transform):
         task: Mapping[str, Any] | Task,
         preprocessing: Compose,
         smallest: Mapping[str, int] | None = None,
+        largest: str | None = None,
     ) -> None:
         self.task = Task.of(task)
         self.invert = Invertd("pred", preprocessing, orig_keys="image", nearest_interp=False)
         self.smallest = dict(smallest or {})
+        self.largest = largest
 
     def __call__(self, sample: Mapping[str, Any]) -> dict[str, Any]:
         restored = {**sample, "pred": self.targets(self.probabilities(sample))}
-        if self.task.classes and "label" in sample:
+        if self.task.classes and sample.get("label") is not None:
             restored["label"] = self._one_hot(sample["label"][0])
         return restored
 
@@ -55,14 +61,25 @@ class Restore(Transform):
             binary = probabilities >= 0.5
         else:
             binary = self._one_hot(probabilities.argmax(dim=0))
-        for name, voxels in self.smallest.items():
-            channel = binary[self.task.targets.index(name)]
-            if channel.sum() < voxels:
+        if self.largest is not None:
+            index = self.task.targets.index(self.largest)
+            kept = slice(None) if self.task.regions else index
+            binary[kept] &= _largest_piece(binary[index])
+        for name, channel in zip(self.task.targets, binary, strict=True):
+            if channel.sum() < self.smallest.get(name, 0):
                 channel.zero_()
         return binary.float()
 
     def _one_hot(self, numbers: Tensor) -> Tensor:
         return torch.stack([numbers == 1 + i for i in range(len(self.task.targets))])
+
+
+def _largest_piece(mask: Tensor) -> Tensor:
+    pieces, count = ndimage.label(mask.cpu().numpy(), np.ones([3] * mask.dim()))
+    if count == 0:
+        return mask
+    sizes = np.bincount(pieces.ravel())[1:]
+    return torch.from_numpy(pieces == 1 + sizes.argmax()).to(mask.device)
 
 
 def paint(targets: Tensor, task: Task, convention: str) -> Tensor:

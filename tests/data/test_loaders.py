@@ -7,7 +7,6 @@ import torch
 from monai.data import Dataset
 
 from pipeline.data.loaders import (
-    EpochSampler,
     TrainingSet,
     labelled,
     ordered,
@@ -80,33 +79,35 @@ def test_records_can_be_those_of_one_side_of_a_split(root):
     assert [record["case"] for record in chosen] == ["case0", "case2"]
 
 
-def test_an_item_depends_on_seed_epoch_and_index_alone(root):
+def test_an_item_depends_on_seed_epoch_visit_and_index_alone(root):
     first, second = training_set(root), training_set(root)
-    keys = [(epoch, index) for epoch in (0, 1) for index in (0, 1, 2)]
+    keys = [(epoch, 0, index) for epoch in (0, 1) for index in (0, 1, 2)]
     forward = {key: first[key] for key in keys}
     backward = {key: second[key] for key in reversed(keys)}
     assert all(equal(forward[key], backward[key]) for key in keys)
 
 
-@pytest.mark.parametrize("other", [(0, 1), (1, 0)])
-def test_another_epoch_or_index_gives_another_sample(root, other):
+@pytest.mark.parametrize("other", [(0, 0, 1), (0, 1, 0), (1, 0, 0)])
+def test_another_epoch_visit_or_index_gives_another_sample(root, other):
     dataset = training_set(root)
-    assert not equal(dataset[0, 0], dataset[other])
+    assert not equal(dataset[0, 0, 0], dataset[other])
 
 
 def test_another_seed_gives_another_sample(root):
-    assert not equal(training_set(root, seed=0)[0, 0], training_set(root, seed=1)[0, 0])
+    assert not equal(training_set(root, seed=0)[0, 0, 0], training_set(root, seed=1)[0, 0, 0])
 
 
 def test_the_cache_changes_nothing(root):
     cached, read = training_set(root, cache_num=3), training_set(root, cache_num=0)
     for index in range(3):
-        assert equal(cached[0, index], read[0, index])
-        assert equal(cached[0, index], read[0, index])  # augmenting left the cached case alone
+        assert equal(cached[0, 0, index], read[0, 0, index])
+        assert equal(
+            cached[0, 0, index], read[0, 0, index]
+        )  # augmenting left the cached case alone
 
 
 def test_an_item_is_as_many_patches_as_asked_for(root):
-    samples = training_set(root)[0, 0]
+    samples = training_set(root)[0, 0, 0]
     assert [sample["image"].shape for sample in samples] == [(2, 4, 4, 4)] * 2
     assert [sample["label"].shape for sample in samples] == [(2, 4, 4, 4)] * 2
     assert all(set(sample) == {"image", "label"} for sample in samples)
@@ -122,23 +123,6 @@ def test_the_number_of_workers_changes_nothing(root):
     assert [len(batch["image"]) for batch in alone] == [4, 2, 4, 2]  # two patches a case
     for other in others:
         assert equal(alone, other)
-
-
-def test_each_epoch_visits_every_case_once_in_an_order_of_its_own():
-    sampler = EpochSampler(20, seed=0)
-    epochs = [list(sampler) for _ in range(3)]
-    assert len(sampler) == 20
-    for epoch, keys in enumerate(epochs):
-        assert sorted(keys) == [(epoch, index) for index in range(20)]
-    assert len({tuple(index for _, index in keys) for keys in epochs}) == 3
-
-
-def test_the_order_of_the_cases_is_one_of_seed_and_epoch():
-    first, resumed, other = (EpochSampler(20, seed) for seed in (0, 0, 1))
-    list(first)
-    resumed.epoch = 1
-    assert list(first) == list(resumed)
-    assert list(other) != list(EpochSampler(20, 0))
 
 
 @pytest.mark.filterwarnings("ignore:This DataLoader will create")  # on a machine with one core
@@ -182,7 +166,7 @@ def test_training_needs_a_label(root):
 def test_training_asks_for_a_convention_that_the_layout_does_not_tell(root):
     for path in root.rglob("*.nii"):
         path.rename(path.with_name(path.name.replace("-t2f", "-FLAIR").replace("-t1n", "-T1")))
-    with pytest.raises(UserError, match="set labels to one of brats2018, brats2023, msd_brats"):
+    with pytest.raises(UserError, match="set labels to one of brats2023, msd_brats"):
         labelled(str(root), TASK)
     assert labelled(str(root), TASK, "brats2018").convention == "brats2018"
 

@@ -199,6 +199,22 @@ def test_a_target_smaller_than_asked_for_becomes_empty(tmp_path, task, voxels, k
     assert targets[other].sum() == SHAPE[1] * SHAPE[2]
 
 
+@pytest.mark.parametrize("task", [REGIONS, CLASSES])
+def test_only_the_largest_piece_is_kept_and_of_regions_what_lies_in_it(tmp_path, task):
+    _, forward = load(tmp_path, grid(), {}, task)
+    names = Task.of(task).targets
+    large, other = ("WT", "ET") if task is REGIONS else ("liver", "tumour")
+    probabilities = torch.zeros(3, *SHAPE)
+    of = {name: Task.of(task).out_channels - len(names) + i for i, name in enumerate(names)}
+    probabilities[of[large], :2] = 0.9
+    probabilities[of[large], 4, 0, 0] = 0.9  # an island
+    probabilities[of[other], 4, 0, 1] = 0.95  # beside the island
+    found = Restore(task, forward, largest=large).targets(probabilities)
+    targets = dict(zip(names, found, strict=True))
+    assert targets[large].sum() == 2 * SHAPE[1] * SHAPE[2]
+    assert targets[other].sum() == (0 if task is REGIONS else 1)
+
+
 def test_targets_are_plain_numbers_of_zero_and_one(tmp_path):
     sample, forward = load(tmp_path, grid(), {"spacing": (2.0, 2.0, 2.0)}, REGIONS)
     pred = torch.randn(3, *sample["image"].shape[1:])

@@ -2,7 +2,8 @@ import pytest
 import torch
 from monai.data import MetaTensor
 
-from pipeline.transforms import patches
+from pipeline.errors import UserError
+from pipeline.transforms import augmentation, patches
 
 
 def sample(label, spatial=None):
@@ -86,7 +87,67 @@ def test_a_seed_draws_the_same_patches():
     assert corners[0] != [patch["image"][0, 0, 0, 0].item() for patch in other]
 
 
-def test_slices_have_patches_too():
-    data = sample(one_voxel((3, 5), channels=2, shape=(9, 9)))
-    (patch,) = draw(patches((3, 3), foreground=1.0), data)
+def slices(patch_size, **options):
+    return patches(patch_size, spatial_dims=2, **options)
+
+
+def test_a_patch_of_a_slice_lies_across_the_last_axis_of_the_volume():
+    data = sample(one_voxel((3, 5, 6)))
+    (patch,) = draw(slices((4, 3)), data)
+    assert patch["image"].shape == patch["label"].shape == (1, 4, 3)
+    rows, columns = patch["image"][0, 1:, 0], patch["image"][0, 0, 1:]
+    assert (rows - patch["image"][0, 0, 0]).tolist() == [81, 162, 243]  # 9 x 9 voxels a row
+    assert (columns - patch["image"][0, 0, 0]).tolist() == [9, 18]
+
+
+@pytest.mark.parametrize(("channel", "channels"), [(0, 1), (1, 3)])
+def test_slices_of_the_foreground_are_centred_on_any_target(channel, channels):
+    data = sample(one_voxel((3, 5, 0), channel, channels))
+    for patch in draw(slices((3, 3), per_case=5, foreground=1.0), data):
+        assert patch["label"][channel, 1, 1] == 1
+        assert patch["image"][0, 1, 1] == 1 + (3 * 9 + 5) * 9
+
+
+def test_the_fraction_of_the_foreground_holds_for_slices():
+    found = draw(slices((3, 3), per_case=400, foreground=0.25), sample(one_voxel((4, 4, 4))))
+    centred = sum(int(patch["label"][0, 1, 1]) for patch in found)
+    assert 70 <= centred <= 130  # 100 expected, deviation 9
+
+
+def test_slices_of_the_background_come_from_the_whole_volume():
+    found = draw(slices((9, 9), per_case=60, foreground=0.0), sample(one_voxel((4, 4, 4))))
+    depths = {int(patch["image"][0, 0, 0]) - 1 for patch in found}
+    assert depths == set(range(9))
+
+
+def test_a_volume_of_one_slice_has_patches():
+    (patch,) = draw(slices((3, 3), foreground=1.0), sample(one_voxel((3, 5, 0), shape=(9, 9, 1))))
+    assert patch["label"].shape == (1, 3, 3)
     assert patch["label"][0, 1, 1] == 1
+
+
+def test_a_small_slice_is_padded_with_zeros_on_both_sides():
+    (patch,) = draw(slices((5, 3)), sample(one_voxel((1, 1, 0), shape=(3, 3, 1))))
+    assert patch["image"].shape == (1, 5, 3)
+    assert not patch["image"][0, [0, 4]].any()
+    assert patch["image"][0, 1:4].flatten().tolist() == list(range(1, 10))
+
+
+def test_slices_can_be_augmented():
+    data = {"image": torch.rand(2, 20, 18, 6), "label": (torch.rand(2, 20, 18, 6) > 0.5).float()}
+    data = {key: MetaTensor(value, affine=torch.eye(4)) for key, value in data.items()}
+    found = draw(slices((16, 16), per_case=4), data)
+    always = augmentation(spatial_dims=2, deformation=0.1, flip=1.0, probability=1.0)
+    for patch in found:
+        changed = draw(always, patch)
+        assert changed["image"].shape == changed["label"].shape == (2, 16, 16)
+        assert not torch.equal(changed["image"], patch["image"])
+
+
+def test_a_patch_needs_one_number_an_axis():
+    with pytest.raises(
+        UserError, match=r"patch_size \[96, 96\] has 2 numbers and spatial_dims is 3"
+    ):
+        patches((96, 96))
+    with pytest.raises(UserError, match=r"spatial_dims is 2: give one number an axis"):
+        slices((96, 96, 96))

@@ -1,0 +1,92 @@
+"""unet-bundles check."""
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from tyro.conf import Positional
+
+from pipeline.cli.common import Common, Convention
+from pipeline.errors import UserError
+
+_KEYS = ("severity", "code", "sentence")
+
+
+@dataclass(kw_only=True)
+class Check(Common):
+    """Look at every file of a cohort before anything is trained on it or segmented."""
+
+    data: Positional[Path]
+    """Folder of the cases, in any of the layouts that README.md lists."""
+    bundle: str | None = None
+    """Whose modalities and labels are expected; those of dataset.json, else of unet3d."""
+    labels: Convention | None = None
+    """Convention of the label files; that of their layout if not given."""
+    max_gib: float | None = None
+    """Largest size of a file, decompressed; a quarter of the memory if not given."""
+    json: bool = False
+    """Print JSON."""
+
+    def run(self) -> int:
+        """Print what was found in each case; 1 if a case is refused."""
+        from pipeline.bundles import find_bundle
+        from pipeline.data.cohort_checks import check_cohort, refused
+        from pipeline.data.cohorts import find_cohort
+        from pipeline.data.described import described_task
+        from pipeline.data.limits import Limits
+        from pipeline.progress import over_cases
+
+        if self.max_gib is not None and not self.max_gib > 0:
+            raise UserError(f"--max-gib takes a size above 0, not {self.max_gib:g}")
+        limits = None if self.max_gib is None else Limits(int(self.max_gib * 2**30))
+        own = described_task(self.data) if self.bundle is None else None
+        task = own or find_bundle(self.bundle or "unet3d").task
+        cohort = find_cohort(self.data, task)
+        convention = self.labels or cohort.convention
+        if convention is not None:
+            task.values(convention)
+        found = {}
+        with over_cases("check", len(cohort.cases) + len(cohort.refused)) as on_case:
+            for name, findings in check_cohort(cohort, task, convention, limits):
+                found[name] = findings
+                on_case("refused" if refused(findings) else "admitted", name)
+        self.tell(found)
+        return 1 if any(refused(findings) for findings in found.values()) else 0
+
+    def tell(self, found: dict[str, list[Any]]) -> None:
+        """Print a row for each finding, then how many cases are refused, warned of and good."""
+        from pipeline.data.cohort_checks import refused
+
+        bad = sum(bool(refused(findings)) for findings in found.values())
+        if self.json:
+            print(
+                json.dumps({name: _entries(findings) for name, findings in found.items()}, indent=2)
+            )
+            return
+        from rich.console import Console
+        from rich.table import Column, Table
+        from rich.text import Text
+
+        table = Table(*(Column(name, overflow="fold") for name in ("case", *_KEYS)))
+        for name, findings in found.items():
+            for entry in _entries(findings):
+                table.add_row(Text(name), *(Text(entry[key]) for key in _KEYS))
+        console = Console()
+        if table.row_count:
+            console.print(table)
+        warned = sum(bool(findings) for findings in found.values()) - bad
+        good = len(found) - bad - warned
+        console.print(f"{len(found)} cases: {good} good, {warned} warned of, {bad} refused")
+
+
+def _entries(findings: list[Any]) -> list[dict[str, str]]:
+    return [
+        {
+            "code": finding.code,
+            "severity": str(finding.severity),
+            "file": str(finding.file),
+            "sentence": finding.sentence,
+        }
+        for finding in findings
+    ]

@@ -1,0 +1,87 @@
+"""A case and a cohort of them, however they lie on disk."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+
+@dataclass(frozen=True)
+class Align:
+    """How modalities on different grids come onto that of the first.
+
+    Args:
+        how: "grid" (resampled where they are) or "rigid" (registered first).
+        report: folder for a JSON file a case that says what was done; None writes none.
+    """
+
+    how: str
+    report: Path | None = None
+
+
+@dataclass(frozen=True)
+class Case:
+    """One subject's files.
+
+    Args:
+        name: names the outputs.
+        images: path, and channel in a file of several or None, in the order of the task; the path
+            of a DICOM series is that of any of its slices.
+        label: where there is one.
+        align: None refuses modalities on different grids.
+        private: whether the paths may name a patient, so that they are for the screen only.
+        domain: in a training of several; None where there is one.
+        convention: of the label's values; None for that of the cohort.
+    """
+
+    name: str
+    images: tuple[tuple[Path, int | None], ...]
+    label: Path | None = None
+    align: Align | None = None
+    private: bool = False
+    domain: str | None = None
+    convention: str | None = None
+
+    def without_paths(self, text: str) -> str:
+        """``text`` about this case, fit for a report: private paths become the case's name."""
+        if self.private:
+            for path, _ in self.images:
+                text = text.replace(str(path), self.name).replace(str(path.parent), self.name)
+        return text
+
+
+@dataclass(frozen=True)
+class Cohort:
+    """The cases under one folder.
+
+    Args:
+        root: the folder.
+        convention: of the label files' values, where it is known, else None.
+        cases: in the order of their names.
+        refused: a sentence for each case that lacks something, by name.
+        layout: the name of how the files lie.
+        notes: what a person should see on the screen of what was found; never to be written.
+    """
+
+    root: Path
+    convention: str | None
+    cases: tuple[Case, ...]
+    refused: Mapping[str, str] = field(default_factory=dict)
+    layout: str = "single"
+    notes: tuple[str, ...] = ()
+
+    @property
+    def labelled(self) -> dict[str, Case]:
+        """The cases that have a label, by name."""
+        return {case.name: case for case in self.cases if case.label is not None}
+
+    def aligned(self, align: Align | None) -> "Cohort":
+        """The cohort whose cases are brought onto the grid of their first modality."""
+        return replace(self, cases=tuple(replace(case, align=align) for case in self.cases))
+
+    def without_paths(self, sentences: Mapping[str, str]) -> dict[str, str]:
+        """Sentences by case, fit for a report."""
+        cases = {case.name: case for case in self.cases}
+        return {
+            name: cases[name].without_paths(text) if name in cases else text
+            for name, text in sentences.items()
+        }

@@ -1,0 +1,243 @@
+"""Read DICOM series by SimpleITK's GDCM reader; damaged geometry ends in one sentence.
+
+Sentences name a series by its number and the pseudonym of its study, never by path or patient.
+"""
+
+import hashlib
+import locale
+import os
+from collections import defaultdict
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import nibabel as nib
+import numpy as np
+
+from pipeline.data.slices import Slice, is_dicom, is_scan, is_whole, stacked
+from pipeline.data.volumes import Volume
+from pipeline.errors import UserError
+
+_TAGS = {
+    "patient": "0010|0020",
+    "study": "0020|000d",
+    "series": "0020|000e",
+    "number": "0020|0011",
+    "description": "0008|103e",
+    "protocol": "0018|1030",
+    "kind": "0008|0060",
+    "agent": "0018|0010",
+    "frames": "0028|0008",
+    "samples": "0028|0002",
+    "bits": "0028|0100",
+    "thickness": "0018|0050",
+    "position": "0020|0032",
+    "orientation": "0020|0037",
+}
+
+
+@dataclass(frozen=True)
+class Series:
+    """The slices of one series in one folder.
+
+    Args:
+        tags: texts that all slices share, by the names of ``_TAGS``; empty where absent.
+        slices: in no order.
+        beside_damage: whether the folder has a scan that cannot be read, which may be one of them.
+    """
+
+    tags: dict[str, str]
+    slices: tuple[Slice, ...]
+    beside_damage: bool = False
+
+    @property
+    def path(self) -> Path:
+        """Stands for the series: the file that comes first by name."""
+        return min(one.path for one in self.slices)
+
+    @property
+    def case(self) -> str:
+        """A stable pseudonym of the study, which cannot be turned back into it."""
+        identity = f"{self.tags['study']}\n{self.tags['patient']}"
+        return f"dicom-{hashlib.sha256(identity.encode()).hexdigest()[:12]}"
+
+    @property
+    def name(self) -> str:
+        """As a sentence names it."""
+        return f"series {self.tags['number'] or '?'} of case {self.case}"
+
+
+def dicom_files(folder: Path) -> Iterator[Path]:
+    """The DICOM files below ``folder``, hidden ones and links apart."""
+    for name, folders, files in os.walk(folder):
+        folders[:] = sorted(inner for inner in folders if not inner.startswith("."))
+        for file in sorted(files):
+            if not file.startswith(".") and is_dicom(Path(name, file)):
+                yield Path(name, file)
+
+
+@contextmanager
+def locale_kept() -> Iterator[None]:
+    """GDCM sets the locale of the whole process to "C", in which Python reads text as ASCII."""
+    before = locale.setlocale(locale.LC_ALL)
+    try:
+        yield
+    finally:
+        locale.setlocale(locale.LC_ALL, before)
+
+
+@locale_kept()
+def find_series(files: Iterable[Path]) -> list[Series]:
+    """The series of ``files``, by number; what is no image in space is left out.
+
+    Raises:
+        UserError: SimpleITK is not installed.
+    """
+    found: dict[tuple[Path, str], list[tuple[dict[str, str], Slice]]] = defaultdict(list)
+    damaged: set[Path] = set()
+    for file in files:
+        try:
+            tags, one = _read_slice(file)
+        except _NoSliceError:
+            if is_scan(file):
+                damaged.add(file.parent)
+            continue
+        found[file.parent, tags["series"]].append((tags, one))
+    series = [
+        Series(members[0][0], tuple(one for _, one in members), folder in damaged)
+        for (folder, _), members in found.items()
+    ]
+    return sorted(series, key=lambda one: (one.case, len(one.tags["number"]), one.tags["number"]))
+
+
+def series_of(path: Path) -> Series:
+    """The series in whose folder ``path``, one of its files, lies.
+
+    Raises:
+        UserError: ``path`` is no slice, or SimpleITK is not installed.
+    """
+    siblings = (file for file in sorted(path.parent.iterdir()) if is_dicom(file))
+    for series in find_series(siblings):
+        if any(one.path == path for one in series.slices):
+            return series
+    raise UserError(f"{path} is no slice of a DICOM image: give the folder of a series")
+
+
+def only_series(folder: Path) -> Series:
+    """The one series directly in ``folder``.
+
+    Raises:
+        UserError: there is none, or several.
+    """
+    series = find_series(file for file in sorted(folder.iterdir()) if is_dicom(file))
+    if len(series) != 1:
+        raise UserError(f"{folder} holds {len(series)} DICOM series: give a folder of one")
+    return series[0]
+
+
+@locale_kept()
+def read_series(path: Path) -> Volume:
+    """The volume (H, W, D) of the series that ``path`` is a slice of, rescaled as it says.
+
+    Raises:
+        UserError: the slices do not make up a volume, or a file is damaged.
+    """
+    import SimpleITK as sitk
+
+    series = series_of(path)
+    ordered, header = _stack(series)
+    reader = sitk.ImageSeriesReader()
+    reader.SetImageIO("GDCMImageIO")
+    reader.SetFileNames([str(one.path) for one in ordered])
+    reader.SetOutputPixelType(sitk.sitkFloat32)  # each slice may have a slope of its own
+    damaged = UserError(f"{series.name} is damaged: copy it again from its source")
+    if not all(is_whole(one.path, _num_bytes(series)) for one in ordered):
+        raise damaged
+    try:
+        array = np.transpose(sitk.GetArrayFromImage(reader.Execute()), (2, 1, 0))
+    except RuntimeError as error:
+        raise damaged from error
+    return Volume(array, header)
+
+
+def series_header(path: Path) -> Any:
+    """The NIfTI header of the volume of the series that ``path`` is a slice of, without voxels.
+
+    Raises:
+        UserError: the slices do not make up a volume.
+    """
+    return _stack(series_of(path))[1]
+
+
+def check_series(series: Series) -> None:
+    """Refuse slices that do not make up a volume.
+
+    Raises:
+        UserError: with the name of the series.
+    """
+    _stack(series)
+
+
+def _stack(series: Series) -> tuple[list[Slice], Any]:
+    for tag, what in (("frames", "files of several frames"), ("samples", "colours")):
+        if series.tags[tag] not in ("", "1"):
+            raise UserError(f"{series.name} has {what}: convert it to NIfTI by another program")
+    if series.beside_damage:
+        raise UserError(f"{series.name} lies beside a damaged file: copy its folder again")
+    ordered, affine = stacked(series.slices, series.name)
+    header_class: Any = nib.Nifti1Header
+    header = header_class()
+    header.set_data_dtype(np.float32)
+    header.set_data_shape((*ordered[0].size, len(ordered)))
+    header.set_qform(affine, code="scanner")
+    header.set_sform(affine, code="scanner")
+    header.set_xyzt_units("mm")
+    return ordered, header
+
+
+def _num_bytes(series: Series) -> int:
+    """Of the pixels of one slice, stored plainly."""
+    columns, rows = series.slices[0].size
+    return columns * rows * (int(series.tags["bits"] or 16) // 8)
+
+
+class _NoSliceError(Exception):
+    """A DICOM file that holds no image with a place in space."""
+
+
+def _read_slice(file: Path) -> tuple[dict[str, str], Slice]:
+    reader = _reader()
+    reader.SetFileName(str(file))
+    try:
+        reader.ReadImageInformation()
+    except RuntimeError as error:
+        raise _NoSliceError from error
+    tags = {name: _text(reader, tag) for name, tag in _TAGS.items()}
+    try:
+        position = tuple(map(float, tags["position"].split("\\")))
+        orientation = tuple(map(float, tags["orientation"].split("\\")))
+        thickness = float(tags["thickness"] or 1)
+    except ValueError as error:
+        raise _NoSliceError from error
+    if len(position) != 3 or len(orientation) != 6:
+        raise _NoSliceError
+    size, spacing = reader.GetSize()[:2], reader.GetSpacing()[:2]
+    return tags, Slice(file, position, orientation, size, spacing, thickness)
+
+
+def _reader() -> Any:
+    try:
+        import SimpleITK as sitk
+    except ImportError as error:
+        raise UserError("DICOM needs SimpleITK: pip install SimpleITK") from error
+    reader = sitk.ImageFileReader()
+    reader.SetImageIO("GDCMImageIO")
+    return reader
+
+
+def _text(reader: Any, tag: str) -> str:
+    """The text of a tag; bytes that are no UTF-8 become question marks."""
+    text = reader.GetMetaData(tag) if reader.HasMetaDataKey(tag) else ""
+    return text.encode("utf-8", "replace").decode("utf-8").strip(" \0")

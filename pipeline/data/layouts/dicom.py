@@ -1,0 +1,92 @@
+"""DICOM: a study is a case, and the descriptions of its series tell the modalities."""
+
+import re
+from collections import defaultdict
+from pathlib import Path
+
+from pipeline.data.dicom import Series, check_series, dicom_files, find_series
+from pipeline.data.layouts.found import Found, Listing
+from pipeline.errors import UserError
+
+_OTHER = r"adc|dwi|dti|diff|perf|asl\b|bold|\bswi|t2 ?\*|t2.?star|\bloc|scout|survey|\bmap\b"
+_T1 = r"t1|mp.?rage|spgr|bravo"
+_WITHOUT = r"pre(?!ss)|\bw/?o\b|without|\bnon"
+_CONTRAST = r"post(?!er)|gad|(?<![a-z])gd\b|contrast|\+ ?c\b|t1.?ce?\b|\bce\b|enhanc"
+_FLAIR = r"flair|t2f\b|dark.?fluid|\bfla\b"
+_T2 = r"t2"
+
+
+def recognises(root: Path) -> bool:
+    """Whether there is a DICOM file below ``root``."""
+    return root.is_dir() and next(dicom_files(root), None) is not None
+
+
+def find(root: Path) -> Listing:
+    """A case a study, named by its pseudonym.
+
+    Raises:
+        UserError: SimpleITK is not installed.
+    """
+    studies: dict[str, list[Series]] = defaultdict(list)
+    for series in find_series(dicom_files(root)):
+        studies[series.case].append(series)
+    notes = tuple(_note(series) for study in studies.values() for series in study)
+    cases = tuple(_case(name, study) for name, study in studies.items())
+    return Listing(root, cases, private=True, notes=notes)
+
+
+def told_modality(series: Series) -> str | None:
+    """The canonical modality of a series: by its description, else protocol, else kind of scanner.
+
+    A contrast agent in the header makes a T1 one with contrast, unless a text says before or
+    without.
+    """
+    tags = series.tags
+    for text in (tags["description"], tags["protocol"]):
+        modality = _described(text.lower().replace("_", " "), tags["agent"])
+        if modality is not None:
+            return modality
+    return None if tags["kind"] == "MR" else tags["kind"].lower() or None
+
+
+def _described(text: str, agent: str) -> str | None:
+    if re.search(_OTHER, text):
+        return None
+    if re.search(_T1, text):
+        before = re.search(_WITHOUT, text) is not None
+        return "t1c" if not before and (agent or re.search(_CONTRAST, text)) else "t1"
+    if re.search(_FLAIR, text):
+        return "flair"
+    return "t2" if re.search(_T2, text) else None
+
+
+def _case(name: str, study: list[Series]) -> Found:
+    by_modality: dict[str, list[Series]] = defaultdict(list)
+    for series in study:
+        modality = told_modality(series)
+        if modality is not None:
+            by_modality[modality].append(series)
+    files: dict[str, tuple[Path, int | None]] = {}
+    problems: dict[str, str] = {}
+    for modality, candidates in by_modality.items():
+        files[modality] = (candidates[0].path, None)
+        if len(candidates) > 1:
+            numbers = " and ".join(series.tags["number"] for series in candidates)
+            problems[modality] = (
+                f"case {name} has several {modality} series ({numbers}): leave one, "
+                "or name the folder of each series: --images modality=FOLDER"
+            )
+            continue
+        try:
+            check_series(candidates[0])
+        except UserError as error:
+            problems[modality] = str(error)
+    return Found(name, files, problems)
+
+
+def _note(series: Series) -> str:
+    description = series.tags["description"] or "no description"
+    return (
+        f"{series.name} is {told_modality(series) or 'of no known modality'}: "
+        f"{description!r}, {len(series.slices)} slices in {series.path.parent}"
+    )

@@ -1,0 +1,78 @@
+"""What a layout finds, before a task chooses among its modalities."""
+
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from pipeline.errors import UserError
+
+Image = tuple[Path, int | None]
+"""A file, and the channel in a file of several or None."""
+
+
+@dataclass(frozen=True)
+class Found:
+    """One case as it lies on disk.
+
+    Args:
+        name: names the outputs.
+        files: by canonical modality; the label under "label".
+        problems: a sentence by modality that cannot be used; "" stands for the whole case.
+    """
+
+    name: str
+    files: Mapping[str, Image]
+    problems: Mapping[str, str] = field(default_factory=dict)
+
+    def problem(self, modalities: Iterable[str]) -> str | None:
+        """Why the case cannot be used for these canonical modalities, or None."""
+        return next((self.problems[key] for key in ("", *modalities) if key in self.problems), None)
+
+
+@dataclass(frozen=True)
+class Listing:
+    """The cases that a layout finds.
+
+    Args:
+        source: the folder, or the file that lists the cases.
+        cases: in any order.
+        convention: of the label files' values, where the layout tells it.
+        modalities: canonical names that ``source`` declares for all cases, or None.
+        private: whether the paths may name a patient.
+        notes: for the screen only.
+    """
+
+    source: Path
+    cases: tuple[Found, ...]
+    convention: str | None = None
+    modalities: tuple[str, ...] | None = None
+    private: bool = False
+    notes: tuple[str, ...] = ()
+
+
+def gathered(name: str, files: Iterable[tuple[str, Path]]) -> Found:
+    """A case of one file a modality; two of one modality are a problem."""
+    by_modality: dict[str, Path] = {}
+    problems = {}
+    for modality, path in files:
+        other = by_modality.setdefault(modality, path)
+        if other != path:
+            problems[modality] = (
+                f"case {name} has two {modality} files, {other} and {path}: "
+                "keep one, or list the cases in a CSV file"
+            )
+    return Found(name, {key: (path, None) for key, path in by_modality.items()}, problems)
+
+
+def read_json(path: Path) -> Any:
+    """The content of a JSON file.
+
+    Raises:
+        UserError: it cannot be read.
+    """
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise UserError(f"cannot read {path} ({error}): repair it") from error

@@ -1,0 +1,78 @@
+"""nnU-Net raw data: ``case_0000.nii.gz`` a channel, named by ``channel_names``."""
+
+import re
+from collections import defaultdict
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from pipeline.data.conventions import named_convention
+from pipeline.data.layouts.found import Found, Image, Listing, read_json
+from pipeline.data.modalities import canonical
+from pipeline.data.volumes import is_volume, stem
+from pipeline.errors import UserError
+
+_CHANNEL = re.compile(r"(?P<case>.+)_(?P<channel>\d{4})")
+
+
+def recognises(root: Path) -> bool:
+    """Whether ``root`` is such a folder, or one of its folders of images."""
+    described = _description(root)
+    return described is not None and next(_images(root), None) is not None
+
+
+def find(root: Path) -> Listing:
+    """The cases of ``imagesTr``, ``imagesTs`` and of ``root`` itself.
+
+    Raises:
+        UserError: ``dataset.json`` is missing, cannot be read or names no channels.
+    """
+    source = _description(root)
+    if source is None:
+        raise UserError(f"no dataset.json in {root}: copy that of the nnU-Net data there")
+    content = read_json(source)
+    names = _channel_names(content)
+    if not names:
+        raise UserError(f'{source} has no "channel_names": name the channels, such as "0": "T1"')
+    files: dict[str, dict[str, Image]] = defaultdict(dict)
+    for path, case, channel in _images(root):
+        files[case][names.get(channel, f"channel {channel}")] = (path, None)
+    for case, label in _labels(root):
+        if case in files:
+            files[case]["label"] = (label, None)
+    cases = tuple(Found(case, images) for case, images in files.items())
+    convention = named_convention(content.get("labels") or {})
+    return Listing(source, cases, convention, tuple(names.values()))
+
+
+def _description(root: Path) -> Path | None:
+    """``dataset.json`` of ``root``, or of its parent if ``root`` holds images itself."""
+    candidates = (root / "dataset.json", root.parent / "dataset.json")
+    return next((path for path in candidates if path.is_file()), None)
+
+
+def _channel_names(content: Any) -> dict[int, str]:
+    """Canonical modalities by channel; the first version wrote ``modality``."""
+    named = content if isinstance(content, dict) else {}
+    channels = named.get("channel_names") or named.get("modality") or {}
+    return {int(channel): canonical(name) for channel, name in channels.items()}
+
+
+def _images(root: Path) -> Iterator[tuple[Path, str, int]]:
+    for folder in (root / "imagesTr", root / "imagesTs", root):
+        for path in _volumes(folder):
+            match = _CHANNEL.fullmatch(stem(path))
+            if match:
+                yield path, match["case"], int(match["channel"])
+
+
+def _labels(root: Path) -> Iterator[tuple[str, Path]]:
+    """Label files by case: beside the images' folder, whichever folder was given."""
+    for folder in ("labelsTr", "labelsTs"):
+        home = root / folder if (root / folder).is_dir() else root.parent / folder
+        for path in _volumes(home):
+            yield stem(path), path
+
+
+def _volumes(folder: Path) -> list[Path]:
+    return sorted(filter(is_volume, folder.iterdir())) if folder.is_dir() else []

@@ -1,0 +1,244 @@
+"""Read NIfTI-1 and NIfTI-2 files, checking each claim of the header before it is believed.
+
+Source: the headers nifti1.h and nifti2.h of the NIfTI Data Format Working Group.
+"""
+
+import math
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import nibabel as nib
+import numpy as np
+from nibabel.nifti1 import data_type_codes, xform_codes
+from nibabel.spatialimages import HeaderDataError
+from nibabel.volumeutils import apply_read_scaling
+from numpy.typing import NDArray
+
+from pipeline.data.findings import FileUserError, refusal, shown
+from pipeline.data.limits import Limits
+from pipeline.data.sources import AGAIN, SMALLER, Source
+
+HEADER_SIZES = {348: nib.Nifti1Header, 540: nib.Nifti2Header}
+"""How long a header is, which is also its first number, and the class of its fields."""
+
+_MAGIC = {b"n+1": False, b"n+2": False, b"ni1": True, b"ni2": True}  # whether voxels are elsewhere
+_LARGEST_OFFSET = 2**28  # bytes of extensions before the voxels
+_OTHER_KINDS = {
+    b"PK\x03\x04": "a zip archive",
+    b"BZh": "a bzip2 file",
+    b"\xfd7zXZ": "an xz file",
+    b"\x28\xb5\x2f\xfd": "a zstd file",
+    b"\x89PNG": "a PNG image",
+    b"NRRD": "an NRRD file",
+}
+_WRITE_AGAIN = "write it again with a tool that follows NIfTI"
+
+
+@dataclass(frozen=True)
+class Layout:
+    """Where the voxels are and what they mean, as a checked header says.
+
+    Args:
+        shape: two to seven axes, the first runs fastest in the file.
+        dtype: with the byte order of the file.
+        offset: bytes before the first voxel.
+        scaling: slope and intercept of the values, (None, None) if there are none.
+        apart: whether the voxels stand in an ``.img`` file of their own.
+    """
+
+    shape: tuple[int, ...]
+    dtype: np.dtype[Any]
+    offset: int
+    scaling: tuple[float | None, float | None]
+    apart: bool
+
+    @property
+    def num_bytes(self) -> int:
+        """Of the voxels."""
+        return math.prod(self.shape) * self.dtype.itemsize
+
+
+def read_nifti(path: Path, limits: Limits | None = None) -> tuple[NDArray[Any], Any]:
+    """Voxels (two to seven axes, scaled, not to be written into) and header of a NIfTI file.
+
+    One pass over the file; nothing is allocated that ``limits`` forbid or that the file does not
+    hold. ``path`` may be either half of an ``.hdr`` and ``.img`` pair.
+
+    Raises:
+        FileUserError: with the code of what is wrong.
+    """
+    limits = limits or Limits.of_machine()
+    header_path, image_path = _halves(path)
+    source = Source(header_path, limits)
+    header, layout = _header(source)
+    if layout.apart != (image_path != header_path):
+        what = "has the magic of a file whose voxels are elsewhere, or the reverse"
+        raise refusal("not-nifti", header_path, what, "keep .hdr and .img together under one name")
+    before = int(header.sizeof_hdr)
+    if layout.apart:
+        source, before = Source(image_path, limits), 0
+    with source.damage_first():
+        return _voxels(source, layout, before, limits), header
+
+
+def read_nifti_header(path: Path) -> Any:
+    """The header of a file that ``read_nifti`` has accepted."""
+    return _header(Source(_halves(path)[0], Limits.of_machine()))[0]
+
+
+def parse_header(content: bytes, path: Path) -> tuple[Any, Layout]:
+    """The header that ``content`` begins with, and what it says of the voxels.
+
+    Raises:
+        FileUserError: with the code of what is wrong; it names ``path``.
+    """
+    size, order = _size_and_order(content, path)
+    if len(content) < size:
+        raise _truncated(path, size, len(content))
+    header_class: Any = HEADER_SIZES[size]
+    header = header_class(content[:size], endianness=order, check=False)
+    magic = _MAGIC.get(bytes(header["magic"].item())[:3])
+    if magic is None:
+        what = "has no NIfTI magic in its header"
+        raise refusal("not-nifti", path, what, "convert it from Analyze to NIfTI")
+    layout = Layout(
+        _shape(header, path),
+        _data_type(header, path),
+        _offset(header, 0 if magic else size + 4, path),
+        _scaling(header, path),
+        magic,
+    )
+    _mend(header)
+    _check_affine(header, path)
+    return header, layout
+
+
+def _halves(path: Path) -> tuple[Path, Path]:
+    """The files of header and voxels, one and the same unless ``path`` is half of a pair."""
+    name = path.name
+    for ending, other in ((".hdr", ".img"), (".img", ".hdr")):
+        for zipped in ("", ".gz"):
+            if not name.lower().endswith(ending + zipped):
+                continue
+            stem = name[: -len(ending + zipped)]
+            candidates = [path.with_name(stem + other + end) for end in (zipped, "", ".gz")]
+            half = next((file for file in candidates if file.exists()), candidates[0])
+            return (path, half) if ending == ".hdr" else (half, path)
+    return path, path
+
+
+def _header(source: Source) -> tuple[Any, Layout]:
+    with source.damage_first():
+        content = source.read(min(HEADER_SIZES))
+        if content[:2] == b"\x1f\x8b" and source.zipped:
+            raise refusal("nested-gzip", source.path, "was zipped twice", "unzip it once")
+        size, _ = _size_and_order(content, source.path)
+        return parse_header(content + source.read(size - len(content)), source.path)
+
+
+def _size_and_order(content: bytes, path: Path) -> tuple[int, str]:
+    for order, sign in (("little", "<"), ("big", ">")):
+        size = int.from_bytes(content[:4], "little" if order == "little" else "big")
+        if size in HEADER_SIZES:
+            return size, sign
+    kind = next((kind for start, kind in _OTHER_KINDS.items() if content.startswith(start)), None)
+    kind = "a DICOM file" if content[128:132] == b"DICM" else kind
+    what = f"is no NIfTI file but {kind}" if kind else "is no NIfTI file"
+    raise refusal("not-nifti", path, what, "give a .nii or .nii.gz")
+
+
+def _shape(header: Any, path: Path) -> tuple[int, ...]:
+    num_axes, *sizes = (int(size) for size in header["dim"])
+    shape = tuple(sizes[: max(0, num_axes)])
+    if not 2 <= num_axes <= 7 or min(shape) < 1:
+        what = f"has {num_axes} axes of sizes {shape} in its header"
+        raise refusal("dimensions", path, what, _WRITE_AGAIN)
+    return shape
+
+
+def _data_type(header: Any, path: Path) -> np.dtype[Any]:
+    code, bits = int(header["datatype"]), int(header["bitpix"])
+    if code not in data_type_codes.value_set():
+        raise refusal("data-type", path, f"has the unknown data type {code}", _WRITE_AGAIN)
+    known: Any = data_type_codes.dtype[code]
+    dtype: np.dtype[Any] = np.dtype(known)
+    if dtype.kind not in "iuf" or dtype.itemsize not in (1, 2, 4, 8):
+        name = data_type_codes.label[code]
+        what = f"holds voxels of type {name}, not grey values"
+        raise refusal("data-type", path, what, "convert it to integers or float32")
+    if bits != 8 * dtype.itemsize:
+        what = f"says {bits} bits a voxel and a type of {8 * dtype.itemsize}"
+        raise refusal("data-type", path, what, _WRITE_AGAIN)
+    return dtype.newbyteorder(header.endianness)
+
+
+def _offset(header: Any, smallest: int, path: Path) -> int:
+    offset = float(header["vox_offset"])
+    if not (offset.is_integer() and smallest <= offset <= _LARGEST_OFFSET):
+        what = f"puts its first voxel at byte {offset:g}"
+        raise refusal("data-offset", path, what, _WRITE_AGAIN)
+    return int(offset)
+
+
+def _scaling(header: Any, path: Path) -> tuple[float | None, float | None]:
+    slope, inter = float(header["scl_slope"]), float(header["scl_inter"])
+    if math.isinf(slope) or (slope and not math.isnan(slope) and not math.isfinite(inter)):
+        what = f"scales its voxels by {slope:g} and {inter:g}"
+        raise refusal("scaling", path, what, _WRITE_AGAIN)
+    return (None, None) if slope == 0 or math.isnan(slope) else (slope, inter)
+
+
+def _mend(header: Any) -> None:
+    """Set what NIfTI gives one reading only: a qfac of 0 is 1, and spacings have no sign."""
+    pixdim = header["pixdim"]
+    if pixdim[0] != -1:
+        pixdim[0] = 1
+    pixdim[1:4] = np.abs(pixdim[1:4])
+
+
+def _check_affine(header: Any, path: Path) -> None:
+    for name in ("qform_code", "sform_code"):
+        if int(header[name]) not in xform_codes.value_set():
+            what = f"has the unknown {name} {header[name]}"
+            raise refusal("affine", path, what, _WRITE_AGAIN)
+    try:
+        with np.errstate(all="ignore"):
+            affine = np.asarray(header.get_best_affine(), np.float64)
+            lengths = np.linalg.norm(affine[:3, :3], axis=0)
+            regular = np.isfinite(affine).all() and lengths.min() > 0
+            # Axes of a length that span less than a thousandth of a box lie in a plane.
+            usable = regular and abs(np.linalg.det(affine[:3, :3] / lengths)) > 1e-3
+    except (HeaderDataError, ValueError, ArithmeticError):
+        usable = False
+    if not usable:
+        what = "has an affine that is not finite and invertible"
+        raise refusal("affine", path, what, "repair its header")
+
+
+def _voxels(source: Source, layout: Layout, before: int, limits: Limits) -> NDArray[Any]:
+    needed, num_voxels = layout.num_bytes, math.prod(layout.shape)
+    gap = layout.offset - before
+    if source.left is not None and source.left < gap + needed:
+        raise _truncated(source.path, layout.offset + needed, before + source.left)
+    if needed > limits.num_bytes or num_voxels > limits.num_voxels:
+        what = f"claims {num_voxels} voxels, and {limits.num_voxels} are the limit"
+        raise refusal("too-large", source.path, what, SMALLER)
+    skipped = len(source.read(gap))
+    content = source.read(needed) if skipped == gap else b""
+    if len(content) < needed:
+        held = before + skipped + len(content)
+        raise _truncated(source.path, layout.offset + needed, held)
+    if source.finish():
+        what = f"goes on behind the {num_voxels} voxels of its header"
+        raise refusal("surplus-bytes", source.path, what, _WRITE_AGAIN)
+    array = np.frombuffer(content, layout.dtype).reshape(layout.shape, order="F")
+    with np.errstate(all="ignore"):
+        return apply_read_scaling(array, *layout.scaling)
+
+
+def _truncated(path: Path, needed: int, held: int) -> FileUserError:
+    sentence = (
+        f"{shown(path)} is truncated: its header says {needed} bytes and it holds {held}; {AGAIN}"
+    )
+    return FileUserError(sentence, "truncated", path)

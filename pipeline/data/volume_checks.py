@@ -1,0 +1,127 @@
+"""What can be said of one volume in memory."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from nibabel.spatialimages import HeaderDataError
+from numpy.typing import NDArray
+
+from pipeline import grids
+from pipeline.data.findings import Finding, shown
+from pipeline.data.volumes import Volume
+
+SPACING_MM = (0.05, 20.0)
+"""Outside of this a voxel is unusual."""
+
+SMALLEST_SPACING_MM = 1e-3
+LARGEST_EXTENT_MM = 1e4
+"""No scanner sees more finely, or is longer: the units of the header are wrong."""
+
+XFORM_TOLERANCE_MM = 0.1
+"""Sform and qform agree if no corner moves farther; a qform is float32 and has that error."""
+
+_THINNING = 61  # of voxels that are looked at first; a prime, so that no plane is missed
+
+
+def check_grid(path: Path, volume: Volume) -> Iterator[Finding]:
+    """Findings about where the voxels of a NIfTI file are."""
+    yield from _spacing(path, volume)
+    header = volume.header
+    if header.get_xyzt_units()[0] in ("meter", "micron"):
+        unit = {"meter": "metres", "micron": "micrometres"}[header.get_xyzt_units()[0]]
+        yield Finding(
+            "units",
+            path,
+            f"{shown(path)} says that its grid is in {unit}, and it is taken as mm: "
+            "write it in mm if its spacing is not",
+        )
+    if not header["qform_code"] and not header["sform_code"]:
+        yield Finding(
+            "no-orientation",
+            path,
+            f"{shown(path)} has neither qform nor sform, so left and right are a guess: "
+            "convert it again from DICOM",
+        )
+    if header["qform_code"] and header["sform_code"]:
+        yield from _sform_against_qform(path, volume)
+
+
+def check_values(path: Path, image: NDArray[Any]) -> Iterator[Finding]:
+    """Findings about the values (H, W, D) of an image in a file."""
+    if image.dtype.kind == "f":
+        wrong = image.size - np.count_nonzero(np.isfinite(image))
+        if wrong:
+            yield Finding(
+                "not-finite",
+                path,
+                f"{shown(path)} holds voxels that are not finite ({wrong} NaN or infinite): "
+                "repair the file",
+            )
+    if constant(image):
+        yield Finding(
+            "constant-image",
+            path,
+            f"{shown(path)} has the value {image.flat[0]:g} in every voxel: "
+            "copy it again from its source if that is not meant",
+        )
+
+
+def constant(image: NDArray[Any]) -> bool:
+    """Whether all voxels have one value."""
+    first = image.flat[0]
+    flat = image.reshape(-1, order="A")
+    return bool((flat[::_THINNING] == first).all() and (flat == first).all())
+
+
+def identical(image: NDArray[Any], other: NDArray[Any]) -> bool:
+    """Whether two images have the same voxels."""
+    if image.shape != other.shape:
+        return False
+    thin = (slice(None, None, 7),) * image.ndim
+    return np.array_equal(image[thin], other[thin]) and np.array_equal(image, other)
+
+
+def _spacing(path: Path, volume: Volume) -> Iterator[Finding]:
+    spacing = volume.spacing
+    said = " x ".join(f"{size:g}" for size in spacing)
+    sizes = zip(volume.array.shape[:3], spacing, strict=True)
+    extent = max(count * size for count, size in sizes)
+    if min(spacing) < SMALLEST_SPACING_MM or extent > LARGEST_EXTENT_MM:
+        yield Finding(
+            "spacing",
+            path,
+            f"{shown(path)} has voxels of {said} mm and is {extent:g} mm long, which no scanner "
+            "makes: repair the spacing in its header",
+        )
+    elif min(spacing) < SPACING_MM[0] or max(spacing) > SPACING_MM[1]:
+        yield Finding(
+            "unusual-spacing",
+            path,
+            f"{shown(path)} has voxels of {said} mm: check the spacing in its header",
+        )
+
+
+def _sform_against_qform(path: Path, volume: Volume) -> Iterator[Finding]:
+    header, shape = volume.header, volume.array.shape
+    sform = np.asarray(header.get_sform(), np.float64)
+    try:
+        with np.errstate(all="ignore"):
+            qform = np.asarray(header.get_qform(), np.float64)
+            distance = grids.corners(shape, sform) - grids.corners(shape, qform)
+            apart = float(np.linalg.norm(distance, axis=1).max())
+            mirrored = bool(np.linalg.det(sform[:3, :3]) * np.linalg.det(qform[:3, :3]) < 0)
+    except (HeaderDataError, ValueError, ArithmeticError):
+        apart, mirrored = np.inf, False
+    same_code = header["qform_code"] == header["sform_code"]
+    agree = apart <= XFORM_TOLERANCE_MM or (not same_code and np.isfinite(apart))
+    if mirrored or not agree:
+        how = "mirrors the image" if mirrored else f"places it {apart:.1f} mm away"
+        how = how if np.isfinite(apart) else "is no rotation"
+        yield Finding(
+            "sform-qform",
+            path,
+            f"{shown(path)} has a qform that {how} as seen from its sform, which is used: "
+            "keep the one that is right",
+        )

@@ -1,0 +1,195 @@
+"""DICOM series become volumes; what is no volume is refused by name."""
+
+import locale
+
+import numpy as np
+import pytest
+import SimpleITK as sitk
+
+from pipeline.data.cohorts import find_cohort, single_case
+from pipeline.data.dicom import find_series
+from pipeline.data.layouts.dicom import told_modality
+from pipeline.data.volumes import read_header, read_volume
+from pipeline.errors import UserError
+from pipeline.tasks import Task
+from tests.data.dicom_files import AXIAL, PATIENT, FakeSeries, write_study
+
+GLIOMA = Task(("flair", "t1", "t1c", "t2"), regions=("TC", "WT", "ET"))
+FLAIR = Task(("flair",), regions=("WT",))
+
+
+def test_slices_are_sorted_by_place_and_not_by_name(tmp_path):
+    folder = FakeSeries().write(tmp_path)
+    volume = read_volume(min(folder.iterdir()))
+    assert volume.array.shape == (5, 4, 4)
+    assert volume.array[2, 2].tolist() == [100, 200, 300, 400]
+    assert volume.array[1, 0].tolist() == [7, 7, 7, 7]
+
+
+def test_the_affine_is_that_of_the_positions_in_ras(tmp_path):
+    folder = FakeSeries().write(tmp_path)
+    volume = read_volume(min(folder.iterdir()))
+    # LPS (10, 20, 30) is RAS (-10, -20, 30); rows step 0.5 mm along L, columns 0.75 mm along P.
+    expected = [[-0.5, 0, 0, -10], [0, -0.75, 0, -20], [0, 0, 2, 30], [0, 0, 0, 1]]
+    np.testing.assert_allclose(volume.affine, expected, atol=1e-6)
+    np.testing.assert_array_equal(read_header(min(folder.iterdir())).get_sform(), volume.affine)
+
+
+def test_reading_leaves_the_locale_of_the_process(tmp_path):
+    folder = FakeSeries().write(tmp_path)
+    before = locale.setlocale(locale.LC_ALL)
+    read_volume(min(folder.iterdir()))
+    assert locale.setlocale(locale.LC_ALL) == before
+
+
+def test_an_oblique_series_lies_where_another_reader_places_it(tmp_path):
+    angle = np.deg2rad(20)
+    row, column = (1, 0, 0), (0, np.cos(angle), -np.sin(angle))
+    normal = np.cross(row, column)
+    positions = [tuple((np.array([10, 20, 30]) + 2 * i * normal).round(6)) for i in range(4)]
+    orientation = tuple(np.round((*row, *column), 6))
+    folder = FakeSeries(positions=positions, orientations=[orientation] * 4).write(tmp_path)
+    volume = read_volume(min(folder.iterdir()))
+    reader = sitk.ImageSeriesReader()
+    reader.SetFileNames(reader.GetGDCMSeriesFileNames(str(folder)))
+    other = reader.Execute()
+    point = np.array(other.TransformIndexToPhysicalPoint((4, 3, 2))) * (-1, -1, 1)
+    np.testing.assert_allclose(volume.affine @ (4, 3, 2, 1), (*point, 1), atol=1e-3)
+
+
+@pytest.mark.parametrize(
+    ("description", "agent", "modality"),
+    [
+        ("AX T2 FLAIR", "", "flair"),
+        ("tirm_tra_dark-fluid", "", "flair"),
+        ("T1pre_reg", "10ml multihance", "t1"),
+        ("AX T1 W/O CONTRAST", "", "t1"),
+        ("T1post", "", "t1c"),
+        ("SAG MPRAGE +C", "", "t1c"),
+        ("t1_mprage", "Gadavist", "t1c"),
+        ("T1Gd", "", "t1c"),
+        ("AX T1 FLAIR", "", "t1"),
+        ("t2_tse_tra", "", "t2"),
+        ("T2* GRE", "", None),
+        ("ep2d_diff_ADC", "", None),
+        ("HippoCrop", "", None),
+    ],
+)
+def test_descriptions_tell_the_modality(tmp_path, description, agent, modality):
+    FakeSeries(description=description, tags={"0018|0010": agent} if agent else {}).write(tmp_path)
+    (series,) = find_series(sorted(tmp_path.iterdir()))
+    assert told_modality(series) == modality
+
+
+def test_a_study_is_a_case_named_by_a_stable_pseudonym(tmp_path):
+    cohort = find_cohort(write_study(tmp_path / PATIENT), GLIOMA)
+    again = find_cohort(write_study(tmp_path / "elsewhere"), GLIOMA)
+    (case,) = cohort.cases
+    assert cohort.layout == "dicom"
+    assert case.name.startswith("dicom-")
+    assert PATIENT not in case.name
+    assert "ID-77" not in case.name
+    assert case.name == again.cases[0].name
+    assert [path.parent.name[-1] for path, _ in case.images] == ["1", "2", "3", "4"]
+
+
+def test_series_of_one_folder_are_told_apart(tmp_path):
+    for number, description in enumerate(("FLAIR", "T2"), start=1):
+        series = FakeSeries(number, description)
+        series.write(tmp_path / "apart")
+        for path in (tmp_path / "apart").iterdir():
+            path.rename(tmp_path / f"{number}-{path.name}")
+    (case,) = find_cohort(tmp_path, Task(("flair", "t2"), regions=("WT",))).cases
+    assert [path.name[0] for path, _ in case.images] == ["1", "2"]
+    assert read_volume(case.images[1][0]).array.shape == (5, 4, 4)
+
+
+def test_another_study_is_another_case(tmp_path):
+    write_study(tmp_path / "a", study="1.2.3")
+    write_study(tmp_path / "b", study="1.2.4")
+    assert len(find_cohort(tmp_path, GLIOMA).cases) == 2
+
+
+SPOILT = {
+    "gap": (
+        {"positions": [(10, 20, z) for z in (30, 32, 36, 38)]},
+        "has a gap: slices are 2.00 mm apart, but 4.00 mm after slice 2",
+    ),
+    "orientations": (
+        {"orientations": [AXIAL] * 3 + [(0, 1, 0, 0, 0, 1)]},
+        "has slices of mixed orientation",
+    ),
+    "one place": (
+        {"positions": [(10, 20, z) for z in (30, 32, 32, 34)]},
+        "has several images at one place",
+    ),
+    "tilt": (
+        {"positions": [(10, 20 + z, 30 + 2 * z) for z in range(4)]},
+        "has slices that are shifted against each other",
+    ),
+}
+
+
+@pytest.mark.parametrize(("changes", "sentence"), SPOILT.values(), ids=SPOILT.keys())
+def test_what_is_no_volume_is_refused_by_name_and_without_path(tmp_path, changes, sentence):
+    folder = FakeSeries(**changes).write(tmp_path / PATIENT)
+    cohort = find_cohort(tmp_path, FLAIR)
+    ((name, told),) = cohort.refused.items()
+    assert f"series 1 of case {name} {sentence}" in told
+    assert PATIENT not in told
+    assert not cohort.cases
+    with pytest.raises(UserError, match=sentence.split(":")[0]):
+        read_volume(min(folder.iterdir()))
+
+
+def test_a_series_that_is_not_needed_may_be_no_volume(tmp_path):
+    FakeSeries(1, "FLAIR").write(tmp_path / "flair")
+    FakeSeries(2, "T2", positions=[(0, 0, z) for z in (0, 1, 5, 6)]).write(tmp_path / "t2")
+    assert len(find_cohort(tmp_path, FLAIR).cases) == 1
+
+
+def test_two_series_of_one_modality_are_not_guessed_between(tmp_path):
+    for number in (4, 7):
+        FakeSeries(number, "FLAIR").write(tmp_path / str(number))
+    (told,) = find_cohort(tmp_path, FLAIR).refused.values()
+    assert "has several flair series (4 and 7)" in told
+    case = single_case({"flair": tmp_path / "7"}, FLAIR)
+    assert case.images[0][0].parent == tmp_path / "7"
+
+
+def test_a_missing_modality_is_told_without_path(tmp_path):
+    FakeSeries(1, "FLAIR").write(tmp_path / PATIENT)
+    (told,) = find_cohort(tmp_path, GLIOMA).refused.values()
+    assert "has no t1 series" in told
+    assert PATIENT not in told
+
+
+@pytest.mark.parametrize("missing", [2, 30, 300])
+def test_a_damaged_slice_is_refused_without_path(tmp_path, missing):
+    folder = FakeSeries(size=(9, 8)).write(tmp_path / PATIENT)
+    path = folder / "IM97.dcm"  # the last slice, whose absence would leave no gap
+    path.write_bytes(path.read_bytes()[:-missing])
+    with pytest.raises(UserError, match=r"series 1 of case dicom-\w+ .*damaged") as error:
+        read_volume(min(folder.iterdir()))
+    assert PATIENT not in str(error.value)
+
+
+def test_private_paths_leave_what_is_told_of_a_case(tmp_path):
+    (case,) = find_cohort(write_study(tmp_path / PATIENT), GLIOMA).cases
+    text = case.without_paths(f"{case.images[0][0]} and {case.images[1][0]} differ")
+    assert text == f"{case.name} and {case.name} differ"
+
+
+@pytest.mark.real_data
+def test_the_real_study_is_one_case_on_one_grid(real_data):
+    cohort = find_cohort(real_data / "dicom", GLIOMA)
+    (case,) = cohort.cases
+    folders = [path.parent.name for path, _ in case.images]
+    assert [folder.split("-")[1] for folder in folders] == [
+        "FLAIRreg", "T1prereg", "T1post", "T2reg"
+    ]  # fmt: skip
+    first, *others = (read_volume(path) for path, _ in case.images)
+    assert first.array.shape == (280, 320, 22)
+    np.testing.assert_allclose(first.spacing, (0.6875, 0.6875, 6.5), atol=1e-4)
+    for other in others:
+        np.testing.assert_allclose(other.affine, first.affine, atol=1e-4)
