@@ -15,7 +15,7 @@ from pipeline import __version__
 from pipeline.data.splits import Split
 from pipeline.errors import UserError, nearest
 from pipeline.files import write_bytes, write_json
-from pipeline.tasks import Task
+from pipeline.tasks import Task, of_domain
 
 RECORD = "segmentation.json"
 """Beside predictions: what was segmented, and the label convention of the files."""
@@ -29,18 +29,28 @@ OF_THE_MACHINE = (
     "output_dir",
     "device",
     "num_workers",
+    "resume",
     "split_file",
     "start_from",
     "weights",
 )
 """Keys of a config that belong to a machine, not to a run."""
 
+LENGTH = ("checkpoint_interval", "max_epochs", "tracking", "val_interval")
+"""Keys that may change when a run goes on."""
+
 
 @dataclass(frozen=True)
 class Bundle:
-    """A folder with ``configs/``, ``docs/`` and ``models/``."""
+    """A folder with ``configs/``, ``docs/`` and ``models/``.
+
+    Args:
+        root: the folder.
+        domain: that it is set to, one of its ``domains``; None for what its configs say.
+    """
 
     root: Path
+    domain: str | None = None
 
     @property
     def name(self) -> str:
@@ -71,12 +81,24 @@ class Bundle:
     def config(self, workflow: str) -> dict[str, Any]:
         """The content of that config, nothing in it evaluated."""
         content: dict[str, Any] = yaml.safe_load(self.config_file(workflow).read_text())
-        return content
+        return content if self.domain is None else content | {"domain": self.domain}
 
     @property
     def task(self) -> Task:
-        """What the bundle segments."""
-        return Task.of(self.config("inference")["task"])
+        """What the bundle segments; of several domains, the one that it is set to."""
+        return self.task_of(self.config("inference"))
+
+    @staticmethod
+    def task_of(config: Mapping[str, Any]) -> Task:
+        """What the bundle with this ``config`` segments."""
+        domains = config.get("domains")
+        return Task.of(of_domain(domains, config["domain"], "task") if domains else config["task"])
+
+
+def last_checkpoint(root: Path) -> Path | None:
+    """The folder of the last checkpoint of the run at ``root``."""
+    folders = (root / "checkpoints").glob("[0-9]*")
+    return max((path for path in folders if path.suffix != ".part"), default=None)
 
 
 def shipped() -> dict[str, Bundle]:
@@ -88,25 +110,30 @@ def shipped() -> dict[str, Bundle]:
     return {path.name: Bundle(path) for path in folders if (path / "configs").is_dir()}
 
 
-def find_bundle(name: str) -> Bundle:
-    """The bundle in the folder ``name``, or the shipped one of that name.
+def find_bundle(name: str, domain: str | None = None) -> Bundle:
+    """The bundle in the folder ``name``, or the shipped one of that name, set to ``domain``.
 
     Raises:
-        UserError: neither exists.
+        UserError: neither exists, or the bundle has no such domain.
     """
     if (Path(name) / "configs" / "inference.yaml").is_file():
-        return Bundle(Path(name))
-    bundles = shipped()
-    if name in bundles:
-        return bundles[name]
-    raise UserError(f"no bundle {name!r}, neither shipped nor a folder: {nearest(name, bundles)}")
+        bundle = Bundle(Path(name), domain)
+    elif name in (bundles := shipped()):
+        bundle = Bundle(bundles[name].root, domain)
+    else:
+        raise UserError(
+            f"no bundle {name!r}, neither shipped nor a folder: {nearest(name, bundles)}"
+        )
+    if domain is not None:
+        of_domain(bundle.config("inference").get("domains") or {}, domain, "task")
+    return bundle
 
 
 def check_overrides(config: Mapping[str, Any], overrides: Mapping[str, Any]) -> None:
     """Refuse an override whose key the config does not have.
 
     A nested key (``network_def::features``) needs an existing first part; arguments of a component
-    can be added.
+    can be added, and so can a domain (``domains::heart``).
 
     Raises:
         UserError: with the nearest key that exists.
@@ -117,7 +144,9 @@ def check_overrides(config: Mapping[str, Any], overrides: Mapping[str, Any]) -> 
             raise UserError(f"unknown key {key!r} in --set: {nearest(first, config)}")
         inner = config[first]
         for part in rest:
-            known = isinstance(inner, dict) and (part in inner or "_target_" in inner)
+            known = isinstance(inner, dict) and (
+                part in inner or "_target_" in inner or key == f"domains::{part}"
+            )
             if not known:
                 names = inner if isinstance(inner, dict) else ()
                 raise UserError(f"unknown key {key!r} in --set: {nearest(part, names)}")
@@ -129,32 +158,49 @@ def new_run(bundle_root: str) -> str:
     return str(Path("runs") / f"{Path(bundle_root).resolve().name}-{datetime.now():%Y%m%d-%H%M%S}")
 
 
-def write_run(bundle_root: str, output_dir: str, split: Split) -> None:
+def write_run(bundle_root: str, output_dir: str, split: Split, resume: bool = False) -> None:
     """Make ``output_dir`` a bundle: the running configs with every override, and the split.
 
     To be called by a component of a running config, whose parser holds the overrides.
 
     Raises:
-        UserError: ``output_dir`` holds a run already, or cannot be written.
+        UserError: ``output_dir`` holds a run already and is not to go on, or goes on with other
+            settings, or cannot be written.
     """
     run, source = Bundle(Path(output_dir)), Bundle(Path(bundle_root))
-    if run.weights.exists() or (run.root / "checkpoints").exists():
-        raise UserError(f"{output_dir} holds a run already: choose another output")
     running = _running_config()
-    task = Task.of(running["task"])
+    if resume:
+        if last_checkpoint(run.root) is None:
+            raise UserError(f"no checkpoint under {output_dir}: --resume needs the folder of a run")
+        _check_same_settings(run, running)
+    elif last_checkpoint(run.root) is not None or run.weights.exists():
+        raise UserError(f"{output_dir} holds a run already: choose another output, or --resume")
+    task = source.task_of(running)
     trained = source.config("train")
     for workflow in ("train", "inference"):
         own = source.config(workflow)
         shared = {key: value for key, value in running.items() if own.get(key) == trained.get(key)}
         text = burnt_in(source.config_file(workflow).read_text(), shared)
         write_bytes(run.config_file(workflow), text.encode())
-    write_json(run.root / "configs/metadata.json", _metadata(source.metadata, task))
+    write_json(
+        run.root / "configs/metadata.json",
+        _metadata(source.metadata, task, running["spatial_dims"]),
+    )
     for file in ("LICENSE", "docs/README.md"):
         write_bytes(run.root / file, (source.root / file).read_bytes())
     split.write(run.root / "split.json")
     write_json(
         run.root / "environment.json", _environment() | {"start_from": running["start_from"]}
     )
+
+
+def _check_same_settings(run: Bundle, running: Mapping[str, Any]) -> None:
+    for key, value in run.config("train").items():
+        if key not in OF_THE_MACHINE + LENGTH and running.get(key) != value:
+            raise UserError(
+                f"{run.root} was trained with another {key} ({value!r}): --resume goes on with the "
+                "settings of the run"
+            )
 
 
 def burnt_in(text: str, running: Mapping[str, Any]) -> str:
@@ -220,10 +266,12 @@ def _running_config() -> dict[str, Any]:
     raise RuntimeError("write_run was not called by a component of a running config")
 
 
-def _metadata(metadata: dict[str, Any], task: Task) -> dict[str, Any]:
+def _metadata(metadata: dict[str, Any], task: Task, spatial_dims: int) -> dict[str, Any]:
     formats = metadata["network_data_format"]
     image, pred = formats["inputs"]["image"], formats["outputs"]["pred"]
     image["num_channels"], pred["num_channels"] = task.in_channels, task.out_channels
+    for tensor in (image, pred):
+        tensor["spatial_shape"] = tensor["spatial_shape"][:1] * spatial_dims
     metadata["task"] = (
         f"Segmentation of {', '.join(task.targets)} from {', '.join(task.modalities)}"
     )

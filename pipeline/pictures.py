@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Mapping, Sequence
 from math import ceil
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 import numpy as np
 from numpy.typing import NDArray
@@ -29,7 +29,7 @@ def three_planes(
     reference: Volume | None,
     prediction: Volume,
     spacing: Sequence[float],
-    path: Path,
+    path: Path | BinaryIO,
     title: str | None = None,
     names: Mapping[int, str] | None = None,
 ) -> None:
@@ -43,7 +43,7 @@ def three_planes(
         reference: (H, W, D) integer labels, or None for a picture of two columns.
         prediction: (H, W, D) integer labels.
         spacing: millimetres per voxel.
-        path: of the PNG, 1200 pixels wide.
+        path: of the PNG, 1200 pixels wide, or a file open for writing.
         title: above the picture.
         names: of the labels to draw, by value; without it all are drawn, named by their values.
     """
@@ -154,7 +154,7 @@ def draw_labels(axes: "Axes", plane: Volume, colours: Mapping[int, str]) -> None
     for value, colour in colours.items():
         mask = plane == value
         tint[mask] = to_rgba(colour, alpha=0.35)
-        if mask.any() and not mask.all():
+        if mask.any() and not mask.all() and min(mask.shape) > 1:  # a line has no outline
             axes.contour(mask, levels=[0.5], colors=[colour], linewidths=1.5)
     axes.imshow(tint, origin="lower", aspect=axes.get_aspect(), interpolation="nearest")
 

@@ -6,11 +6,12 @@ from pathlib import Path
 import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save
-from torch import nn
+from torch import Tensor, nn
 
 from pipeline.bundles import Bundle, shipped
 from pipeline.errors import UserError
 from pipeline.files import write_bytes
+from pipeline.progress import console
 
 
 def load_weights(network: nn.Module, bundle_root: str, weights: str | None = None) -> nn.Module:
@@ -42,12 +43,33 @@ def no_weights(bundle: Bundle) -> str:
 
 
 def starting_point(network: nn.Module, weights: str | None) -> nn.Module:
-    """``network`` as it was made, or with the ``weights`` of an earlier run.
+    """``network`` as it was made, or with what fits of the ``weights`` of an earlier run.
+
+    Tensors of another shape (the head, where the number of outputs differs) keep their random
+    start, which is said.
 
     Raises:
-        UserError: the file is missing, is no safetensors file, or is of another network.
+        UserError: the file is missing, is no safetensors file, or less than half of the network
+            fits, which is therefore another one.
     """
-    return network if weights is None else read_weights(network, Path(weights))
+    if weights is None:
+        return network
+    given, own = _read(Path(weights)), network.state_dict()
+    fitting = {
+        name: tensor
+        for name, tensor in given.items()
+        if name in own and own[name].shape == tensor.shape
+    }
+    if 2 * len(fitting) < len(own):
+        raise UserError(
+            f"{weights} holds the weights of another network: {len(fitting)} of {len(own)} tensors "
+            "fit; give those of this network"
+        )
+    network.load_state_dict(fitting, strict=False)
+    if len(fitting) < len(own):
+        left = ", ".join(name for name in own if name not in fitting)
+        console.print(f"start anew, since {weights} has no such tensors: {left}", soft_wrap=True)
+    return network
 
 
 def read_weights(network: nn.Module, path: Path) -> nn.Module:
@@ -56,12 +78,7 @@ def read_weights(network: nn.Module, path: Path) -> nn.Module:
     Raises:
         UserError: the file is missing, is no safetensors file, or is of another network.
     """
-    if not path.is_file():
-        raise UserError(f"no weights at {path}: give the safetensors file of a run")
-    try:
-        state = load_file(path)
-    except (SafetensorError, OSError) as error:
-        raise UserError(f"{path} is no safetensors file ({error}): give one of a run") from error
+    state = _read(path)
     own = network.state_dict()
     for name in sorted(own.keys() | state.keys()):
         if name not in own or name not in state or own[name].shape != state[name].shape:
@@ -86,3 +103,12 @@ def derive_torch_weights(path: Path) -> None:
     part = path.with_suffix(".pt.part")
     torch.save(load_file(path), part)
     part.replace(path.with_suffix(".pt"))
+
+
+def _read(path: Path) -> dict[str, Tensor]:
+    if not path.is_file():
+        raise UserError(f"no weights at {path}: give the safetensors file of a run")
+    try:
+        return load_file(path)
+    except (SafetensorError, OSError) as error:
+        raise UserError(f"{path} is no safetensors file ({error}): give one of a run") from error

@@ -114,3 +114,9 @@ def test_without_names_every_label_is_drawn(tmp_path, image):
 def test_importing_pictures_does_not_import_matplotlib():
     code = "import sys, pipeline.pictures; sys.exit('matplotlib' in sys.modules)"
     assert run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def test_a_single_slice_is_drawn(image, tmp_path):
+    label = labels(slice(10, 20), slice(5, 10))[..., :1]
+    three_planes(image[..., :1], label, label, SPACING, tmp_path / "slice.png", names=NAMES)
+    assert body(pixels_near(tmp_path / "slice.png", PALETTE[0])).size > 0

@@ -1,7 +1,15 @@
-"""What trainer and evaluator listen to, and checkpoints."""
+"""What trainer and evaluator listen to, checkpoints, and several ranks."""
 
+from .averaging import AveragedWeights as AveragedWeights
+from .batches import with_domain as with_domain
+from .batches import with_image as with_image
+from .checkpoints import Checkpoints as Checkpoints
 from .checkpoints import KeepBest as KeepBest
-from .checkpoints import KeepLast as KeepLast
 from .curves import Curves as Curves
+from .gradients import ClipGradients as ClipGradients
 from .listeners import Listeners as Listeners
 from .progress import Progress as Progress
+from .ranks import Agree as Agree
+from .schedule import Schedule as Schedule
+from .stopping import StopEarly as StopEarly
+from .tracking import mlflow as mlflow

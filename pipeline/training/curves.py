@@ -1,6 +1,7 @@
-"""TensorBoard curves: losses by part, learning rate, Dice by target."""
+"""TensorBoard curves: losses by part, learning rate, scores by target, and a picture."""
 
 from collections.abc import Sequence
+from math import isnan
 from typing import Any
 
 from ignite.engine import Engine, Events
@@ -8,9 +9,11 @@ from torch import nn
 from torch.optim import Optimizer
 from torch.utils.tensorboard import SummaryWriter
 
+from pipeline.training.panel import panel
+
 
 class Curves:
-    """Write curves into ``<output_dir>/curves``.
+    """Write curves into ``<output_dir>/curves``, and a picture of a case at each validation.
 
     Args:
         evaluator: whose scores are written after each validation.
@@ -34,40 +37,53 @@ class Curves:
         self.targets = targets
         self.folder = f"{output_dir}/curves"
         self.writer: Any = None
+        self.iteration = 0
 
     def attach(self, engine: Engine) -> None:
         """Listen to the trainer and its evaluator."""
-        engine.add_event_handler(Events.STARTED, self.open)
+        engine.add_event_handler(Events.EPOCH_STARTED, self.begin_epoch)
         engine.add_event_handler(Events.ITERATION_COMPLETED, self.losses)
-        engine.add_event_handler(Events.EPOCH_STARTED, self.learning_rate)
+        self.evaluator.add_event_handler(Events.ITERATION_COMPLETED(once=1), self.picture)
         self.evaluator.add_event_handler(Events.COMPLETED, self.scores)
         engine.add_event_handler(Events.COMPLETED, self.close)
         engine.add_event_handler(Events.EXCEPTION_RAISED, self.close)
 
-    def open(self, engine: Engine) -> None:
-        """Start the file of this run."""
-        self.writer = SummaryWriter(self.folder)
+    def begin_epoch(self, engine: Engine) -> None:
+        """Write the learning rate; a run that goes on replaces what it had written beyond."""
+        if self.writer is None:
+            self.writer = SummaryWriter(self.folder, purge_step=engine.state.iteration + 1)
+        if engine.state.iteration % engine.state.epoch_length == 0:
+            rate = self.optimizer.param_groups[0]["lr"]
+            self.writer.add_scalar("learning_rate", rate, engine.state.iteration + 1)
 
     def losses(self, engine: Engine) -> None:
         """Write the loss of this iteration and its parts."""
-        iteration = engine.state.iteration
-        self.writer.add_scalar("loss/total", float(engine.state.output["loss"]), iteration)
+        self.iteration = engine.state.iteration
+        loss = engine.state.output["loss"].item()
+        self.writer.add_scalar("loss/total", loss, self.iteration)
         for name, value in getattr(self.loss, "parts", {}).items():
-            self.writer.add_scalar(f"loss/{name}", float(value), iteration)
+            self.writer.add_scalar(f"loss/{name}", float(value), self.iteration)
+        self.writer.flush()
 
-    def learning_rate(self, engine: Engine) -> None:
-        """Write the learning rate of this epoch."""
-        rate = self.optimizer.param_groups[0]["lr"]
-        self.writer.add_scalar("learning_rate", rate, engine.state.epoch)
+    def picture(self, evaluator: Engine) -> None:
+        """Draw image, reference and prediction of the validation's first case."""
+        if self.writer is not None:
+            sample, output = evaluator.state.batch[0], evaluator.state.output[0]
+            picture = panel(sample, output, self.targets)
+            self.writer.add_image("validation", picture, self.iteration, dataformats="HWC")
 
     def scores(self, evaluator: Engine) -> None:
-        """Write the mean Dice of each target."""
+        """Write the mean of each score for each target."""
         if self.writer is None:
             return
-        (details,) = evaluator.state.metric_details.values()
-        for name, mean in zip(self.targets, details.nanmean(dim=0).tolist(), strict=True):
-            self.writer.add_scalar(f"dice/{name}", mean, evaluator.state.epoch)
+        for metric, details in evaluator.state.metric_details.items():
+            means = details.nanmean(dim=0).tolist()
+            for target, mean in zip(self.targets, means, strict=True):
+                if not isnan(mean):  # of a domain without a case
+                    name = f"{metric.removeprefix('mean_')}/{target}"
+                    self.writer.add_scalar(name, mean, self.iteration)
 
     def close(self, engine: Engine, error: BaseException | None = None) -> None:
         """Write what is buffered."""
-        self.writer.close()
+        if self.writer is not None:
+            self.writer.close()

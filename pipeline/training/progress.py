@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from datetime import timedelta
+from math import isnan
 from time import monotonic
 
 from ignite.engine import Engine, Events
@@ -23,6 +24,7 @@ class Progress:
         self.evaluator = evaluator
         self.targets = targets
         self.start = 0.0
+        self.first = 0
         self.total = 0.0
         columns = (TextColumn("{task.description}"), BarColumn(), TimeRemainingColumn())
         self.bar = Bar(*columns, console=console, disable=not console.is_terminal)
@@ -46,13 +48,16 @@ class Progress:
     def begin_epoch(self, engine: Engine) -> None:
         """Forget the losses of the epoch before."""
         self.total = 0.0
+        self.first = self.first or engine.state.epoch
 
     def advance(self, engine: Engine) -> None:
         """Show the loss of this iteration."""
-        loss = float(engine.state.output["loss"])
+        loss = engine.state.output["loss"].item()
         self.total += loss
         epochs = f"epoch {engine.state.epoch}/{engine.state.max_epochs}"
-        self.bar.update(self.item, advance=1, description=f"{epochs}  loss {loss:.4f}")
+        self.bar.update(
+            self.item, completed=engine.state.iteration, description=f"{epochs}  loss {loss:.4f}"
+        )
 
     def end_epoch(self, engine: Engine) -> None:
         """Say the mean loss and the time left, where there is no bar."""
@@ -60,7 +65,7 @@ class Progress:
             return
         done, count = engine.state.epoch, engine.state.max_epochs
         elapsed = monotonic() - self.start
-        left = timedelta(seconds=round(elapsed / done * (count - done)))
+        left = timedelta(seconds=round(elapsed / (done - self.first + 1) * (count - done)))
         loss = self.total / engine.state.epoch_length
         console.print(f"epoch {done}/{count}  loss {loss:.4f}  left {left}", soft_wrap=True)
 
@@ -73,8 +78,8 @@ class Progress:
         self.bar.stop()
 
     def scores(self, evaluator: Engine) -> None:
-        """Show the mean Dice of each target."""
-        (details,) = evaluator.state.metric_details.values()
+        """Show the mean Dice of each target that a case has."""
+        details = evaluator.state.metric_details[evaluator.state.key_metric_name]
         means = zip(self.targets, details.nanmean(dim=0).tolist(), strict=True)
-        text = "  ".join(f"{name} {mean:.3f}" for name, mean in means)
+        text = "  ".join(f"{name} {mean:.3f}" for name, mean in means if not isnan(mean))
         console.print(f"validation  mean Dice {text}", soft_wrap=True)

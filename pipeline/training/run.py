@@ -2,14 +2,17 @@
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from shutil import disk_usage
 from typing import Any
 
-from monai.bundle import ConfigWorkflow
+from monai.bundle import ConfigParser, ConfigWorkflow
+from torch import nn
 
 from pipeline.bundles import Bundle, check_overrides
-from pipeline.data.loaders import records
+from pipeline.data.cases import Cohort
+from pipeline.data.cohort_checks import refuse_cases
 from pipeline.errors import UserError
-from pipeline.transforms import LoadCase
+from pipeline.tasks import of_domain
 
 
 def train(bundle: Bundle, data: Path, output: Path, overrides: Mapping[str, Any]) -> None:
@@ -22,9 +25,12 @@ def train(bundle: Bundle, data: Path, output: Path, overrides: Mapping[str, Any]
         overrides: values by key of the config, nested keys joined by ``::``.
 
     Raises:
-        UserError: an override, the cohort, the patch size or the output cannot be used.
+        UserError: an override, the cohort, the patch size or the output cannot be used, or the disk
+            is too full.
     """
     check_overrides(bundle.config("train"), overrides)
+    if overrides.get("tracking") not in (None, "mlflow"):
+        raise UserError(f"tracking takes mlflow or null, not {overrides['tracking']!r}")
     workflow = ConfigWorkflow(
         str(bundle.config_file("train")),
         logging_file=False,
@@ -36,16 +42,74 @@ def train(bundle: Bundle, data: Path, output: Path, overrides: Mapping[str, Any]
     )
     workflow.initialize()
     parser = workflow.parser
-    split = parser.get_parsed_content("split")
-    load = LoadCase(parser.get_parsed_content("task"))
-    for entry in records(parser.get_parsed_content("cohort"), split.validation):
-        load(entry)  # a bad case ends the training now, not at the first validation
-    check_patch(
-        parser.get_parsed_content("patch_size"),
-        parser.get_parsed_content("network_def"),
-        parser.get_parsed_content("spatial_dims"),
-    )
+    check_cases(parser)
+    network = parser.get_parsed_content("network_def")
+    domains = parser.get_parsed_content("domains")
+    if domains is None:
+        dims = parser.get_parsed_content("spatial_dims")
+        check_patch(parser.get_parsed_content("patch_size"), network, dims)
+    else:
+        check_domains(domains, network, parser.get_parsed_content("cohort"))
+    check_disk(output, parser.get_parsed_content("network"))
     workflow.run()
+    workflow.finalize()
+
+
+def check_cases(parser: ConfigParser) -> None:
+    """Read every case, so that a bad one ends the training now, not when its turn comes.
+
+    Raises:
+        UserError: a case cannot be used.
+    """
+    split = parser.get_parsed_content("split")
+    refuse_cases(
+        parser.get_parsed_content("cohort"),
+        (*split.train, *split.validation),
+        parser.get_parsed_content("task"),
+        parser.get_parsed_content("domains"),
+    )
+
+
+def check_domains(
+    domains: Mapping[str, Mapping[str, Any]], network: nn.Module, cohort: Cohort
+) -> None:
+    """Refuse patches that do not fit their domain, and cases of a domain that is not trained.
+
+    Raises:
+        UserError: naming the domain.
+    """
+    for name in domains:
+        pools, sizes = (of_domain(domains, name, entry) for entry in ("pools", "patch_size"))
+        if any(size % 2**pools for size in sizes) or max(sizes) == 2**pools:
+            raise UserError(
+                f"patch_size {list(sizes)} of domain {name} does not fit its {pools} pools: every "
+                f"size must be a multiple of {2**pools}, and one of them {2 ** (pools + 1)} or more"
+            )
+    trained = getattr(network, "trained", None)
+    present = {case.domain or network.domain for case in cohort.labelled.values()}
+    if trained is not None and present != {trained}:
+        raise UserError(
+            f"network_def::trained is {trained} and {cohort.root} holds cases of "
+            f"{', '.join(sorted(map(str, present)))}: give the cases of {trained} alone, and set "
+            f"domain={trained}"
+        )
+
+
+def check_disk(output: Path, network: nn.Module) -> None:
+    """Refuse a disk that cannot hold the run: best weights twice, and two checkpoints at a time.
+
+    Raises:
+        UserError: with the space that is needed.
+    """
+    weights = sum(tensor.nbytes for tensor in network.state_dict().values())
+    needed = 8 * weights + 2**26
+    folder = next(path for path in (output.resolve(), *output.resolve().parents) if path.exists())
+    free = disk_usage(folder).free
+    if free < needed:
+        raise UserError(
+            f"the disk of {output} has {free / 2**30:.1f} GiB free and the run needs "
+            f"{needed / 2**30:.1f} GiB: make room or choose another output"
+        )
 
 
 def check_patch(patch_size: Sequence[int], network: Any, spatial_dims: int) -> None:

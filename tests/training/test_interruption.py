@@ -8,6 +8,7 @@ import sys
 import time
 from pathlib import Path
 
+from pipeline.bundles import last_checkpoint
 from tests.conftest import TINY
 
 
@@ -18,21 +19,22 @@ def test_interrupting_leaves_a_usable_checkpoint_and_says_where(cohort, tmp_path
     process = subprocess.Popen(
         [*command, "--output", str(run), "--set", *settings], stderr=subprocess.PIPE, text=True
     )
-    wait_for(run / "checkpoints/last.json")
+    wait_for_checkpoint(run)
     os.kill(process.pid, signal.SIGINT)
     _, err = process.communicate(timeout=60)
-    last = run / "checkpoints/last.safetensors"
+    said = re.sub(r"\s+", " ", err)
     assert process.returncode == 130
-    assert str(last) in re.sub(r"\s+", " ", err)
+    assert str(run / "models/model.safetensors") in said
+    assert f"--resume goes on from {last_checkpoint(run)}" in said
     assert "Traceback" not in err
     case = min(cohort.iterdir())
     status, _, _ = unet_bundles("segment", run, "--images", case, "--output", tmp_path / "out")
     assert status == 0
 
 
-def wait_for(path: Path) -> None:
+def wait_for_checkpoint(run: Path) -> None:
     for _ in range(1200):
-        if path.exists():
+        if last_checkpoint(run) is not None:
             return
         time.sleep(0.1)
-    raise AssertionError(f"{path} never came")
+    raise AssertionError("no checkpoint ever came")

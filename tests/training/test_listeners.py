@@ -1,0 +1,98 @@
+import pytest
+import torch
+from ignite.engine import Engine, Events
+from torch import nn
+
+from pipeline.training import AveragedWeights, Schedule, StopEarly
+
+
+def weight(value: float) -> nn.Linear:
+    network = nn.Linear(1, 1, bias=False)
+    nn.init.constant_(network.weight, value)
+    return network
+
+
+def trainer(network: nn.Linear) -> Engine:
+    """An engine whose iterations set the weight to what the data say."""
+    return Engine(lambda _engine, value: nn.init.constant_(network.weight, value))
+
+
+def test_the_average_forgets_at_its_decay_and_validation_sees_it():
+    network, seen = weight(0.0), []
+    evaluator = Engine(lambda _engine, _batch: seen.append(network.weight.item()))
+    averaged = AveragedWeights(network, evaluator, decay=0.5)
+    engine = trainer(network)
+    averaged.attach(engine)
+    engine.add_event_handler(Events.EPOCH_COMPLETED, lambda _: evaluator.run([0]))
+    engine.run([1.0, 3.0, 5.0])
+    # decays 2/11, 3/12, 4/13 of the warm-up are below 0.5; the first average is the first weight
+    average = 1.0
+    for step, value in ((2, 3.0), (3, 5.0)):
+        decay = (1 + step) / (10 + step)
+        average = decay * average + (1 - decay) * value
+    assert seen == pytest.approx([average])
+    assert network.weight.item() == 5.0  # training goes on with its own
+
+
+def test_weights_come_back_after_a_validation_that_failed():
+    network = weight(0.0)
+
+    def fail(_engine: Engine, _batch: object) -> None:
+        raise RuntimeError("no")
+
+    evaluator = Engine(fail)
+    averaged = AveragedWeights(network, evaluator, decay=0.5)
+    engine = trainer(network)
+    averaged.attach(engine)
+    engine.run([1.0, 3.0])
+    with pytest.raises(RuntimeError):
+        evaluator.run([0])
+    assert network.weight.item() == 3.0
+
+
+def test_training_stops_when_the_best_epoch_is_long_ago():
+    evaluator = Engine(lambda _engine, _batch: None)
+    engine = Engine(lambda _engine, _batch: None)
+    StopEarly(evaluator, patience=2).attach(engine)
+
+    def validate(trainer: Engine) -> None:
+        evaluator.state.epoch = trainer.state.epoch
+        evaluator.state.best_metric_epoch = min(trainer.state.epoch, 3)
+        evaluator.fire_event(Events.COMPLETED)
+
+    engine.add_event_handler(Events.EPOCH_COMPLETED, validate)
+    engine.run([0], max_epochs=10)
+    assert engine.state.epoch == 5
+
+
+def schedules(lr_schedule, scores):
+    """The rates after each of the epochs whose validation gives ``scores``."""
+    evaluator, engine = (Engine(lambda _engine, _batch: None) for _ in range(2))
+    optimizer = lr_schedule.optimizer
+    rates = []
+    Schedule(lr_schedule, evaluator, "mean_iou").attach(engine)
+
+    def validate(trainer: Engine) -> None:
+        evaluator.state.metrics = {"mean_iou": scores[trainer.state.epoch - 1]}
+        evaluator.fire_event(Events.COMPLETED)
+        rates.append(optimizer.param_groups[0]["lr"])
+
+    engine.add_event_handler(Events.EPOCH_COMPLETED, validate)
+    engine.run([0], max_epochs=len(scores))
+    return rates
+
+
+def sgd():
+    return torch.optim.SGD([nn.Parameter(torch.zeros(1))], lr=1.0)
+
+
+@pytest.mark.filterwarnings("ignore:Detected call of `lr_scheduler.step")  # nothing is optimised
+def test_a_plateau_is_seen_in_the_score():
+    plateau = torch.optim.lr_scheduler.ReduceLROnPlateau(sgd(), "max", factor=0.1, patience=0)
+    assert schedules(plateau, [0.5, 0.6, 0.6, 0.7]) == pytest.approx([1.0, 1.0, 0.1, 0.1])
+
+
+@pytest.mark.filterwarnings("ignore:Detected call of `lr_scheduler.step")  # nothing is optimised
+def test_other_schedules_step_once_an_epoch():
+    steps = torch.optim.lr_scheduler.StepLR(sgd(), step_size=2, gamma=0.5)
+    assert schedules(steps, [0.0] * 4) == pytest.approx([1.0, 0.5, 0.5, 0.25])

@@ -1,0 +1,104 @@
+"""A training that was killed goes on as if it had never stopped."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from tests.conftest import TINY
+from tests.training.curves import curve, names, pictures
+
+SETTINGS = (
+    *TINY[2:5],
+    "num_workers=1",
+    "max_epochs=4",
+    "val_interval=2",
+    "checkpoint_interval=3",
+    "batch_size=1",
+    "validation_fraction=0.3",
+    "listeners=[{_target_: pipeline.training.AveragedWeights, network: '@network', "
+    "evaluator: '@validate::evaluator', decay: 0.5}]",
+)
+
+
+def start(cohort: Path, output: Path, *more: str) -> "subprocess.Popen[bytes]":
+    command = [sys.executable, "-m", "pipeline", "train", "unet3d", "--data", str(cohort)]
+    command += ["--output", str(output), "--threads", "1", *more, "--set", *SETTINGS]
+    with output.with_suffix(".log").open("w") as log:
+        return subprocess.Popen(command, stdout=log, stderr=log, start_new_session=True)
+
+
+def train(cohort: Path, output: Path, *more: str) -> None:
+    process = start(cohort, output, *more)
+    assert process.wait(300) == 0, output.with_suffix(".log").read_text()
+
+
+@pytest.fixture(scope="module")
+def whole(cohort, tmp_path_factory):
+    """A run of two training cases, four epochs of two iterations, that nobody disturbed."""
+    run = tmp_path_factory.mktemp("whole") / "run"
+    train(cohort, run)
+    return run
+
+
+def test_a_seed_decides_the_run(cohort, whole, tmp_path):
+    again = tmp_path / "again"
+    train(cohort, again)
+    for name in ("loss/total", "dice/WT"):
+        assert curve(again, name) == curve(whole, name)
+    weights = "models/model.safetensors"
+    assert (again / weights).read_bytes() == (whole / weights).read_bytes()
+
+
+def test_a_killed_training_goes_on_bit_for_bit(cohort, whole, tmp_path):
+    run = tmp_path / "run"
+    process = start(cohort, run)
+    wait_for(run / "checkpoints/00000003/state.json")  # in the middle of the second epoch
+    os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
+    assert len(curve(run, "loss/total")) < 8
+    train(cohort, run, "--resume")
+    for name in ("loss/total", "loss/dice", "learning_rate", "dice/WT"):
+        assert curve(run, name) == curve(whole, name)
+    weights = "models/model.safetensors"
+    assert (run / weights).read_bytes() == (whole / weights).read_bytes()
+
+
+def test_checkpoints_are_those_of_the_interval_and_the_last(whole):
+    folders = sorted(path.name for path in (whole / "checkpoints").iterdir())
+    assert folders == ["00000003", "00000006", "00000008"]
+
+
+def test_the_curves_show_losses_by_part_rate_scores_by_region_and_a_picture(whole):
+    assert {"loss/total", "loss/dice", "loss/cross_entropy", "learning_rate"} <= names(whole)
+    assert {"dice/TC", "dice/WT", "dice/ET", "iou/TC", "iou/WT", "iou/ET"} <= names(whole)
+    assert pictures(whole) == [4, 8]
+
+
+def test_going_on_with_other_settings_is_refused(cohort, whole, unet_bundles):
+    status, _, err = unet_bundles(
+        *("train", whole, "--data", cohort, "--resume", "--set", "batch_size=2")
+    )
+    assert status == 2
+    assert "was trained with another batch_size (1)" in " ".join(err.split())
+
+
+def test_going_on_without_a_checkpoint_is_refused(cohort, tmp_path, unet_bundles):
+    status, _, err = unet_bundles(
+        *("train", "unet3d", "--data", cohort, "--output", tmp_path, "--resume"),
+        *("--set", *TINY),
+    )
+    assert status == 2
+    assert "no checkpoint under" in err
+
+
+def wait_for(path: Path) -> None:
+    for _ in range(1800):
+        if path.exists():
+            return
+        time.sleep(0.1)
+    raise AssertionError(f"{path} never came")

@@ -1,0 +1,33 @@
+"""MLflow keeps the curves too, in a database beside the run."""
+
+import sqlite3
+import subprocess
+import sys
+from contextlib import closing
+from importlib.util import find_spec
+
+import pytest
+
+from tests.conftest import ROOT, TINY
+from tests.training.curves import curve
+
+
+@pytest.mark.skipif(find_spec("mlflow") is None, reason="no mlflow")
+def test_the_database_holds_the_losses_and_scores_of_the_curves(cohort, tmp_path):
+    run = tmp_path / "run"
+    command = [sys.executable, "-m", "pipeline", "train", "unet3d", "--data", cohort]
+    command += ["--output", run, "--set", *TINY, "tracking=mlflow"]
+    ended = subprocess.run(command, capture_output=True, text=True, check=False, cwd=ROOT)
+    assert ended.returncode == 0, ended.stderr
+    with closing(sqlite3.connect(run / "mlflow.db")) as database:
+        rows = database.execute("select key, step, value from metrics").fetchall()
+    losses = {step: value for key, step, value in rows if key == "loss"}
+    assert losses == pytest.approx(curve(run, "loss/total"))
+    assert {"mean_dice", "mean_iou"} <= {key for key, _, _ in rows}
+    assert not (ROOT / "mlruns").exists()
+
+
+def test_another_tracker_is_refused(cohort, unet_bundles):
+    status, _, err = unet_bundles(*("train", "unet3d", "--data", cohort, "--set", "tracking=wandb"))
+    assert status == 2
+    assert "tracking takes mlflow or null, not 'wandb'" in " ".join(err.split())
