@@ -27,7 +27,7 @@ def evaluate(
     """Score every case that has a reference; a case that cannot be scored becomes a failure.
 
     Args:
-        predictions: folder of ``<case>.nii.gz`` or ``<case>.nii``.
+        predictions: folder of ``<case>.nii.gz``, ``<case>.nii`` or ``<case>.png``.
         references: case and its reference label file.
         task: names the regions to score.
         prediction_convention: of the values in the predicted files.
@@ -80,10 +80,12 @@ def recorded_task(predictions: Path, bundle: str | None) -> tuple[Task, str | No
 
 
 def _prediction_file(folder: Path, case: str) -> Path:
-    files = [path for suffix in SUFFIXES if (path := folder / f"{case}{suffix}").is_file()]
+    suffixes = (*SUFFIXES, ".png")
+    files = [path for suffix in suffixes if (path := folder / f"{case}{suffix}").is_file()]
     if not files:
         raise UserError(
-            f"no prediction {case}.nii.gz in {folder}: segment the case, or leave it out"
+            f"no prediction {case}.nii.gz or {case}.png in {folder}: "
+            "segment the case, or leave it out"
         )
     if len(files) > 1:
         raise UserError(f"{folder} holds {files[0].name} and {files[1].name}: keep one of them")

@@ -34,7 +34,7 @@ def segment_cases(
     probabilities: bool = False,
     on_case: Callable[[str, str], None] | None = None,
 ) -> Report:
-    """Write ``<case>.nii.gz`` for each case.
+    """Write ``<case>.nii.gz`` for each case, or ``<case>.png`` for a case of a 2D image.
 
     Args:
         segmenter: called on each case.
@@ -51,12 +51,13 @@ def segment_cases(
     report = Report()
     write_record(output_dir, segmenter.task, convention)
     for case in cases:
-        if prediction_path(output_dir, case.name).exists() and not overwrite:
+        path = prediction_path(output_dir, case.name, case.images[0][0])
+        if path.exists() and not overwrite:
             outcome = "left"
             report.existing.append(case.name)
         else:
             try:
-                _segment_case(segmenter, case, output_dir, convention, probabilities)
+                _segment_case(segmenter, case, path, convention, probabilities)
                 outcome = "written"
                 report.written.append(case.name)
             except Exception as error:
@@ -68,11 +69,11 @@ def segment_cases(
 
 
 def _segment_case(
-    segmenter: Segmenter, case: Case, output_dir: Path, convention: str, keep: bool
+    segmenter: Segmenter, case: Case, path: Path, convention: str, keep: bool
 ) -> None:
     header = read_header(case.images[0][0])
     probabilities = segmenter.probabilities(case)
     if keep:
-        write_probabilities(output_dir, case.name, header, probabilities, segmenter.task)
+        write_probabilities(path, header, probabilities, segmenter.task)
     targets = segmenter.targets(probabilities)
-    write_prediction(output_dir, case.name, header, targets, segmenter.task, convention)
+    write_prediction(path, header, targets, segmenter.task, convention)

@@ -12,16 +12,17 @@ from torch import Tensor
 
 from pipeline.bundles import RECORD
 from pipeline.data.cohorts import Cohort
-from pipeline.data.volumes import read_header, write_volume
+from pipeline.data.pixels import is_image
+from pipeline.data.volumes import read_header, stem, write_volume
 from pipeline.errors import UserError
 from pipeline.files import write_json
 from pipeline.tasks import Task
 from pipeline.transforms import paint
 
 
-def prediction_path(output_dir: Path, case: str) -> Path:
-    """Where the prediction of ``case`` is written."""
-    return output_dir / f"{case}.nii.gz"
+def prediction_path(output_dir: Path, case: str, image: Path) -> Path:
+    """Where the prediction of ``case`` is written: a 2D image for 2D images, else a volume."""
+    return output_dir / f"{case}{'.png' if is_image(image) else '.nii.gz'}"
 
 
 def write_record(output_dir: Path, task: Task, convention: str) -> None:
@@ -40,26 +41,29 @@ def write_record(output_dir: Path, task: Task, convention: str) -> None:
     write_json(path, content)
 
 
-def write_prediction(
-    output_dir: Path, case: str, like: Any, targets: Tensor, task: Task, convention: str
-) -> Path:
+def write_prediction(path: Path, like: Any, targets: Tensor, task: Task, convention: str) -> None:
     """Write binary ``targets`` (targets, *input) as a label file on the grid of ``like``, a header.
+
+    In a 2D image of a task of two classes the class is 255, so that one sees it.
 
     Raises:
         UserError: the folder cannot be written.
     """
-    path = prediction_path(output_dir, case)
-    write_volume(path, paint(targets, task, convention).cpu().numpy(), like)
-    return path
+    labels = paint(targets, task, convention)
+    if is_image(path) and len(task.classes) == 2:
+        labels = labels * 255
+    write_volume(path, labels.cpu().numpy(), like)
 
 
-def write_probabilities(
-    output_dir: Path, case: str, like: Any, probabilities: Tensor, task: Task
-) -> None:
-    """Write one float32 volume a region or class: ``probabilities/<case>_<name>.nii.gz``."""
+def write_probabilities(path: Path, like: Any, probabilities: Tensor, task: Task) -> None:
+    """Write one float32 volume or TIFF a region or class beside the prediction at ``path``.
+
+    They are named ``probabilities/<case>_<name>.nii.gz``, or ``.tif`` for a 2D image.
+    """
+    suffix = ".tif" if is_image(path) else ".nii.gz"
     for name, channel in zip(task.regions or task.classes, probabilities, strict=True):
-        path = output_dir / "probabilities" / f"{case}_{name}.nii.gz"
-        write_volume(path, channel.cpu().numpy().astype(np.float32), like)
+        file = path.parent / "probabilities" / f"{stem(path)}_{name}{suffix}"
+        write_volume(file, channel.cpu().numpy().astype(np.float32), like)
 
 
 class SavePredictions:
@@ -88,10 +92,10 @@ class SavePredictions:
     def __call__(self, engine: Engine) -> None:
         """Write the cases of this iteration."""
         for sample, output in zip(engine.state.batch, engine.state.output, strict=True):
+            source = Path(sample["source"])
             write_prediction(
-                self.output_dir,
-                sample["case"],
-                read_header(Path(sample["source"])),
+                prediction_path(self.output_dir, sample["case"], source),
+                read_header(source),
                 output["pred"],
                 self.task,
                 self.convention,

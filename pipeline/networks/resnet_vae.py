@@ -38,10 +38,10 @@ class Autoencoded(NamedTuple):
 class ResNetVAE(nn.Module):
     """Residual encoder whose bottleneck must also rebuild the image (figure 1 of the paper).
 
-    The variational decoder works in training alone. Its dense layers take their width from the
-    first image seen in training, or from a state dict that is loaded before; from then on,
-    training is bound to that size, evaluation to none. ``DistributedDataParallel`` must wrap the
-    network after that first image.
+    The variational decoder works in training alone and is bound to one size of image:
+    ``image_size``, or else the size of the first image seen in training or of a state dict that is
+    loaded before. Evaluation is bound to none. ``DistributedDataParallel`` and whoever compares
+    state dicts need ``image_size``.
 
     Departs from the paper: the dense layer gives the logarithm of the variance in place of the
     standard deviation, which keeps the latter positive. Where the paper leaves it open, the
@@ -54,6 +54,7 @@ class ResNetVAE(nn.Module):
         features: channels of each resolution, finest first; even.
         depths: residual blocks in the encoder at each resolution, finest first.
         dropout: probability in [0, 1] that a channel is dropped after the first convolution.
+        image_size: of the images in training, voxels; None to take it from the first one.
 
     Shape:
         (B, in_channels, *S) -> logits (B, out_channels, *S), in training ``Autoencoded``, with
@@ -61,7 +62,7 @@ class ResNetVAE(nn.Module):
 
     Raises:
         ValueError: ``features`` and ``depths`` differ in length, a size breaks the rule above, or
-            training meets another size than it began with.
+            training meets another size than its own.
     """
 
     def __init__(
@@ -72,6 +73,7 @@ class ResNetVAE(nn.Module):
         features: Sequence[int] = (32, 64, 128, 256),
         depths: Sequence[int] = (1, 2, 2, 4),
         dropout: float = 0.2,
+        image_size: Sequence[int] | None = None,
     ) -> None:
         super().__init__()
         if len(features) != len(depths):
@@ -95,6 +97,8 @@ class ResNetVAE(nn.Module):
         )
         self.head = Conv["conv", spatial_dims](features[0], out_channels, kernel_size=1)
         self.autoencoder = VariationalDecoder(spatial_dims, features, in_channels)
+        if image_size is not None:
+            self.autoencoder.fit(image_size)
 
     @property
     def divisor(self) -> int:
@@ -173,6 +177,11 @@ class VariationalDecoder(nn.Module):
         self.head = Conv["conv", spatial_dims](features[0], out_channels, kernel_size=1)
         self.downsampling = 2 ** len(features)
 
+    @torch.jit.unused
+    def fit(self, image_size: Sequence[int]) -> None:
+        """Give the dense layers the width that images of this size (voxels) need."""
+        self.dense.fit([size // self.downsampling for size in image_size], self.downsampling)
+
     @torch.jit.unused  # scripted networks segment only
     def forward(self, bottleneck: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         x = self.reduce(bottleneck)
@@ -215,7 +224,7 @@ class LatentDense(nn.Module):
         elif fitted != sizes:
             here, there = ([size * downsampling for size in each] for each in (sizes, fitted))
             raise ValueError(
-                f"training began with images of size {there} and cannot go on with size {here}: "
+                f"training is bound to images of size {there} and cannot take size {here}: "
                 "crop or pad to one size"
             )
 

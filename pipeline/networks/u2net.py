@@ -19,9 +19,8 @@ class U2Net(nn.Module):
     """A U-Net whose convolutions are split into what a domain owns and what all share.
 
     A domain (an organ in a modality) owns its first convolution, its channel-wise filters, its
-    norms and its heads. All domains share the point-wise and the strided convolutions, which hold
-    most of the weights. A batch is of one domain. Heads at the three finest resolutions are summed
-    into the logits, which is the paper's deep supervision.
+    norms and its heads. All domains share the point-wise and the strided convolutions. A batch is
+    of one domain. The heads of three resolutions are summed, which is the deep supervision.
 
     Departs from the paper: a domain with fewer poolings than the network has works on the finest
     levels alone and owns nothing below them; in the authors' code every domain uses all levels.
@@ -34,6 +33,7 @@ class U2Net(nn.Module):
         features: channels of each resolution, finest first.
         mode: "universal"; to compare with, "shared" (dense convolutions for all, norms and heads
             for each) or "independent" (nothing is shared).
+        trained: the domain whose own weights alone are trained; None to train all that there is.
 
     Shape:
         (B, in_channels, *S) -> logits (B, out_channels, *S), both channels the domain's own, with
@@ -51,6 +51,7 @@ class U2Net(nn.Module):
         domain: str | None = None,
         features: Sequence[int] = (16, 32, 64, 128, 256, 512),
         mode: Mode = "universal",
+        trained: str | None = None,
     ) -> None:
         super().__init__()
         check_pools(domains, len(features) - 1)
@@ -80,15 +81,12 @@ class U2Net(nn.Module):
             heads(spatial_dims, features, domains, level)
             for level in range(1, min(3, len(features) - 1))
         )
+        self.trained = trained
+        if trained is not None:
+            self.freeze_all_but(trained)
 
     def add_domain(self, name: str, domain: Mapping[str, int]) -> None:
-        """Make room for one more domain, and freeze all that was there before.
-
-        Training then changes what the new domain owns, and nothing that the others use.
-
-        Args:
-            name: of the new domain.
-            domain: its ``in_channels``, ``out_channels`` and ``pools``.
+        """Make room for one more domain, described as in ``domains``, and freeze all before it.
 
         Raises:
             ValueError: the name is taken, or the domain has too many poolings.
@@ -102,6 +100,14 @@ class U2Net(nn.Module):
             if isinstance(module, PerDomain):
                 cast("PerDomain", self.get_submodule(path)).update(dict(module.items()))
         self.domains[name] = dict(domain)
+
+    def freeze_all_but(self, domain: str) -> None:
+        """Let training change what ``domain`` owns and nothing else."""
+        self.pools(domain)
+        self.requires_grad_(False)
+        for module in self.modules():
+            if isinstance(module, PerDomain) and domain in module:
+                module[domain].requires_grad_(True)
 
     def pools(self, domain: str) -> int:
         """How often an image of ``domain`` is halved."""
@@ -164,8 +170,7 @@ class Down(nn.Module):
         self.block = Block(unit, out_channels)
 
     def forward(self, x: Tensor, domain: str) -> Tensor:
-        # zeros at the far end alone, as the authors pad
-        padded = nn.functional.pad(x, [0, 1] * (x.dim() - 2))
+        padded = nn.functional.pad(x, [0, 1] * (x.dim() - 2))  # at the far ends, as the authors do
         return self.block(self.act(self.downsample(padded, domain)), domain)
 
 

@@ -1,96 +1,163 @@
-"""Every bundle is complete, agrees with itself, and is wired like the others."""
+"""Every bundle is complete, agrees with itself, is wired like the others, trains and segments."""
 
-import json
 import subprocess
 import sys
 from pathlib import Path
 from typing import Any
 
+import nibabel as nib
 import pytest
+import torch
 import yaml
-from monai.bundle import ConfigWorkflow
+from monai.bundle import ConfigParser, ConfigWorkflow
 
+from pipeline.bundles import Bundle, shipped
+from pipeline.data.phantom import write_cohort
 from tests.conftest import ROOT, TINY
+from tests.shrunk import network_of, shrunk, widths
 
-BUNDLES = sorted(path.parents[1] for path in (ROOT / "bundles").glob("*/configs/metadata.json"))
+BUNDLES = list(shipped().values())
+OF_ONE_DOMAIN = [bundle for bundle in BUNDLES if not bundle.config("train")["domains"]]
+BORN_2D = [bundle for bundle in BUNDLES if bundle.config("train")["spatial_dims"] == 2]
 MARKER = "# What every bundle does"
 TRAIN_KEYS = (
-    *("task", "domains", "spatial_dims", "spacing", "patch_size", "network_def", "batch_size"),
-    *("sampling", "augmentation", "loss", "prepare_batch", "optimizer", "lr_schedule"),
-    *("listeners", "inferer", "postprocessing", "find_unused_parameters", "max_epochs"),
-    *("val_interval", "seed"),
+    *("task", "domains", "domain", "spatial_dims", "spacing", "patch_size", "network_def"),
+    *("batch_size", "sampling", "augmentation", "loss", "prepare_batch", "optimizer"),
+    *("lr_schedule", "listeners", "inferer", "postprocessing", "find_unused_parameters"),
+    *("max_epochs", "val_interval", "seed"),
 )
 INFERENCE_KEYS = (
-    *("task", "domains", "spatial_dims", "spacing", "patch_size", "network_def", "inferer"),
-    "postprocessing",
+    *("task", "domains", "domain", "spatial_dims", "spacing", "patch_size", "network_def"),
+    *("inferer", "postprocessing"),
 )
 pytestmark = pytest.mark.filterwarnings(
     "ignore:parsing config_file:UserWarning",  # MONAI says that a config is code
 )
-every_bundle = pytest.mark.parametrize("bundle", BUNDLES, ids=lambda bundle: bundle.name)
 
 
-def halves(bundle: Path, workflow: str) -> tuple[dict[str, Any], str]:
+def each(bundles: list[Bundle]) -> pytest.MarkDecorator:
+    return pytest.mark.parametrize("bundle", bundles, ids=lambda bundle: bundle.name)
+
+
+def halves(bundle: Bundle, workflow: str) -> tuple[dict[str, Any], str]:
     """What the bundle is, as values, and what every bundle does, as text."""
-    text = (bundle / "configs" / f"{workflow}.yaml").read_text()
-    above, marker, below = text.partition(MARKER)
+    above, marker, below = bundle.config_file(workflow).read_text().partition(MARKER)
     assert marker
     return yaml.safe_load(above), below
 
 
-@every_bundle
-@pytest.mark.parametrize("kind", ["train", "infer"])
-def test_has_the_properties_monai_asks_for(bundle, kind, cohort, run):
-    name = {"train": "train.yaml", "infer": "inference.yaml"}[kind]
-    network_def = yaml.safe_load((run / "configs" / name).read_text())["network_def"]
-    overrides = {"network_def": network_def, "spacing": None, "patch_size": [16, 16, 16]}
-    if kind == "infer":
-        overrides["weights"] = str(run / "models/model.safetensors")
-    workflow = ConfigWorkflow(
-        str(bundle / "configs" / name),
-        workflow_type=kind,
+@each(BUNDLES)
+@pytest.mark.parametrize("workflow", ["train", "inference"])
+def test_has_the_properties_monai_asks_for(bundle, workflow, cohort, tmp_path):
+    narrow = shrunk(bundle, tmp_path / bundle.name)
+    running = ConfigWorkflow(
+        str(narrow.config_file(workflow)),
+        workflow_type={"train": "train", "inference": "infer"}[workflow],
         logging_file=False,
         dataset_dir=str(cohort),
-        bundle_root=str(bundle),
-        **overrides,
+        bundle_root=str(narrow.root),
+        spacing=None,
     )
-    workflow.initialize()
-    assert workflow.check_properties() == []
+    running.initialize()
+    assert running.check_properties() == []
 
 
-@every_bundle
+@each(BUNDLES)
 def test_says_what_it_is_by_the_same_keys_in_order(bundle):
     assert tuple(halves(bundle, "train")[0]) == TRAIN_KEYS
     assert tuple(halves(bundle, "inference")[0]) == INFERENCE_KEYS
 
 
-@every_bundle
+@each(BUNDLES)
 def test_trains_and_infers_with_the_same_values(bundle):
     train, inference = halves(bundle, "train")[0], halves(bundle, "inference")[0]
     assert {key: train[key] for key in INFERENCE_KEYS} == inference
 
 
-@every_bundle
+@each(BUNDLES)
 @pytest.mark.parametrize("workflow", ["train", "inference"])
 def test_is_wired_like_the_others(bundle, workflow):
     assert halves(bundle, workflow)[1] == halves(BUNDLES[0], workflow)[1]
 
 
-@every_bundle
+@each(BUNDLES)
 def test_says_in_its_metadata_what_its_task_is(bundle):
-    task = halves(bundle, "train")[0]["task"]
-    formats = json.loads((bundle / "configs/metadata.json").read_text())["network_data_format"]
-    channels = list(formats["inputs"]["image"]["channel_def"].values())
-    targets = list(formats["outputs"]["pred"]["channel_def"].values())
-    assert (channels, targets) == (task["modalities"], task.get("regions") or task["classes"])
-    assert formats["inputs"]["image"]["num_channels"] == len(channels)
-    assert formats["outputs"]["pred"]["num_channels"] == len(targets)
+    task, formats = bundle.task, bundle.metadata["network_data_format"]
+    image, pred = formats["inputs"]["image"], formats["outputs"]["pred"]
+    assert tuple(image["channel_def"].values()) == task.modalities
+    assert tuple(pred["channel_def"].values()) == (task.regions or task.classes)
+    assert image["num_channels"] == task.in_channels
+    assert pred["num_channels"] == task.out_channels
 
 
-@every_bundle
+@each(BUNDLES)
+def test_the_smallest_size_in_its_metadata_suits_its_network(bundle):
+    shape = bundle.metadata["network_data_format"]["inputs"]["image"]["spatial_shape"]
+    assert len(shape) == bundle.config("train")["spatial_dims"]
+    with torch.device("meta"):
+        network = network_of(bundle)
+    for expression in shape:
+        size, times_n = expression.split("*")
+        assert times_n == "n"
+        assert int(size) % network.divisor == 0
+        assert int(size) >= network.smallest
+
+
+@each(BUNDLES)
+def test_its_network_takes_its_patch_in_training(bundle):
+    config = ConfigParser(bundle.config("train"))
+    size = config.get_parsed_content("patch_size")
+    with torch.device("meta"):
+        network = network_of(bundle)
+    assert all(voxels % network.divisor == 0 for voxels in size)
+    assert min(size) >= network.smallest
+
+
+@each(BUNDLES)
 def test_has_a_model_card_that_says_it_is_no_medical_device(bundle):
-    assert "not a medical device" in (bundle / "docs/README.md").read_text()
-    assert (bundle / "LICENSE").read_text() == (ROOT / "LICENSE").read_text()
+    assert "not a medical device" in (bundle.root / "docs/README.md").read_text()
+    assert (bundle.root / "LICENSE").read_text() == (ROOT / "LICENSE").read_text()
+
+
+@pytest.fixture(scope="module")
+def two_cases(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A phantom to train on and one to validate on."""
+    root = tmp_path_factory.mktemp("two")
+    write_cohort(root, 2, shape=(36, 32, 24), seed=0)
+    return root
+
+
+@each(OF_ONE_DOMAIN)
+def test_a_tiny_training_runs_and_segments(bundle, two_cases, tmp_path, unet_bundles):
+    run, predictions = tmp_path / "run", tmp_path / "predictions"
+    size = [32] * bundle.config("train")["spatial_dims"]
+    tiny = ("max_epochs=1", "val_interval=1", "spacing=null", "num_workers=0")
+    tiny += (f"patch_size={size}", f"network_def::features={widths(bundle)}")
+    status, _, errors = unet_bundles(
+        *("train", bundle.name, "--data", two_cases, "--output", run, "--set", *tiny)
+    )
+    assert status == 0, errors
+    status, _, errors = unet_bundles(
+        *("segment", run, "--images", two_cases, "--output", predictions)
+    )
+    assert status == 0, errors
+    shapes = {nib.load(path).shape for path in predictions.glob("*.nii.gz")}
+    assert shapes == {(36, 32, 24)}
+
+
+@each(BORN_2D)
+def test_two_keys_alone_turn_slices_into_volumes(bundle):
+    overrides = {"spatial_dims": 3, "patch_size": [96, 96, 96]}
+    config = ConfigParser(bundle.config("train") | overrides)
+    sampling = config.get_parsed_content("sampling").set_random_state(seed=0)
+    volume = torch.rand(4, 100, 90, 96)
+    samples = sampling({"image": volume, "label": (volume[:3] > 0.5).float()})
+    assert {sample["image"].shape for sample in samples} == {(4, 96, 96, 96)}
+    assert len(samples) * config.get_parsed_content("batch_size") <= 2
+    with torch.device("meta"):
+        network_of(bundle, **overrides)(torch.empty(2, 4, 96, 96, 96))
+    doubled = config.get_parsed_content("inferer")(volume[None], lambda window: 2 * window)
+    torch.testing.assert_close(doubled, 2 * volume[None])
 
 
 def monai_bundle(*arguments: object) -> subprocess.CompletedProcess[str]:

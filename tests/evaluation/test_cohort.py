@@ -103,7 +103,7 @@ def test_a_missing_prediction_is_a_failure(cohort):
     predictions, _ = cohort
     (predictions / "bob.nii.gz").unlink()
     sentence = only_failure(score(cohort), "bob")
-    assert "no prediction bob.nii.gz" in sentence
+    assert "no prediction bob.nii.gz or bob.png" in sentence
     assert str(predictions) in sentence
 
 

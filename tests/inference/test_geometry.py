@@ -13,7 +13,7 @@ from torch import nn
 from pipeline.data.cohorts import Case
 from pipeline.data.loaders import record
 from pipeline.data.volumes import read_header
-from pipeline.inference.predictions import write_prediction
+from pipeline.inference.predictions import prediction_path, write_prediction
 from pipeline.tasks import Task
 from pipeline.transforms import Restore, preprocessing
 
@@ -54,7 +54,8 @@ def segment(path: Path, output: Path, spacing: list[float] | None) -> np.ndarray
     sample = transform(record(case, None))
     logits = Threshold()(sample["image"][None])[0]
     restored = Restore(TASK, transform)({"image": sample["image"], "pred": logits})
-    write_prediction(output, "case", read_header(path), restored["pred"], TASK, "classes")
+    written = prediction_path(output, "case", path)
+    write_prediction(written, read_header(path), restored["pred"], TASK, "classes")
     return np.asarray(nib.load(output / "case.nii.gz").dataobj)
 
 

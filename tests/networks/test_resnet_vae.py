@@ -46,8 +46,7 @@ def test_the_segmentation_part_has_18_798_563_parameters():
 
 def test_an_image_of_160x192x128_brings_the_dense_layers_to_26_032_887_parameters():
     with torch.device("meta"):
-        network = ResNetVAE(3, 4, 3)
-        network(torch.empty(1, 4, 160, 192, 128))
+        network = ResNetVAE(3, 4, 3, image_size=(160, 192, 128))
     assert sum(p.numel() for p in network.parameters()) == 26_032_887
 
 
@@ -105,6 +104,23 @@ def test_reconstruction_follows_a_sample_of_the_gaussian(trained, image):
     nn.init.zeros_(trained.autoencoder.dense.encoder_weight)
     nn.init.constant_(trained.autoencoder.dense.encoder_bias, -200)  # of no variance
     torch.testing.assert_close(trained(image).reconstruction, trained(image).reconstruction)
+
+
+def sized(*image_size: int) -> ResNetVAE:
+    return ResNetVAE(3, 2, 3, features=(4, 8), depths=(1, 1), image_size=image_size)
+
+
+def test_a_given_size_makes_the_network_that_the_first_image_makes(trained, image):
+    network = sized(4, 4, 8)
+    shapes = {name: weight.shape for name, weight in network.state_dict().items()}
+    assert shapes == {name: weight.shape for name, weight in trained.state_dict().items()}
+    network(image)
+    assert {name: weight.shape for name, weight in network.state_dict().items()} == shapes
+
+
+def test_another_size_than_the_given_one_does_not_train(image):
+    with pytest.raises(ValueError, match=r"\[8, 8, 8\].*\[4, 4, 8\]"):
+        sized(8, 8, 8)(image)
 
 
 def test_an_optimiser_made_before_the_first_image_trains_the_dense_layers(image):

@@ -196,6 +196,15 @@ def test_weights_of_a_grown_network_fit_one_built_with_all_domains(network):
     assert torch.equal(whole(image, "spleen"), network(image, "spleen"))
 
 
+def test_one_domain_alone_can_be_trained(name):
+    torch.manual_seed(0)
+    network = U2Net(2, TWO, features=(4, 6, 8, 8), trained=name)
+    trained = {path for path, p in network.named_parameters() if p.requires_grad}
+    assert trained == {path for path, _ in network.named_parameters() if f".{name}." in path}
+    with pytest.raises(ValueError, match="unknown domain spleen"):
+        U2Net(2, TWO, features=(4, 6, 8, 8), trained="spleen")
+
+
 # torch 2.13 deprecates its own TorchScript, which MONAI's ckpt_export needs
 @pytest.mark.filterwarnings("ignore:`torch.jit:DeprecationWarning")
 def test_a_scripted_network_takes_every_domain(network, name, image):
