@@ -17,29 +17,32 @@ PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 PAGES += sorted((ROOT / "bundles").glob("*/docs/README.md"))
 
 
-def commands(program: str) -> list[str]:
-    """Each command of ``program`` in an indented block, continuation lines joined."""
+def commands(program: str) -> list[tuple[str, str]]:
+    """Each command of ``program`` in an indented block with the bundle that its page is about."""
     found = []
     for page in PAGES:
         text = page.read_text().replace("\\\n", " ")
-        found += re.findall(rf"^    (?:\S*/)?{program} (.*)$", text, flags=re.MULTILINE)
+        about = page.parents[1].name if page.parents[2].name == "bundles" else "unet3d"
+        shown = re.findall(rf"^    (?:\S*/)?{program} (.*)$", text, flags=re.MULTILINE)
+        found += [(command, about) for command in shown]
     return list(dict.fromkeys(found))
 
 
-@pytest.mark.parametrize("command", commands("unet-bundles"))
-def test_shown_commands_are_understood(command):
+@pytest.mark.parametrize(("command", "about"), commands("unet-bundles"))
+def test_shown_commands_are_understood(command, about):
     verb = tyro.extras.subcommand_cli_from_dict(VERBS, args=shlex.split(command))
     if hasattr(verb, "set"):
-        config = find_bundle(verb.bundle).config("train")
+        config = find_bundle(about if verb.bundle == "RUN" else verb.bundle).config("train")
         check_overrides(config, parse_overrides(chain.from_iterable(verb.set)))
 
 
-@pytest.mark.parametrize("command", commands("python -m monai.bundle run"))
-def test_shown_monai_commands_name_files_that_exist(command):
+@pytest.mark.parametrize(("command", "about"), commands("python -m monai.bundle run"))
+def test_shown_monai_commands_name_files_that_exist(command, about):
     words = shlex.split(command)
     config = words[words.index("--config_file") + 1]
-    if config.startswith("bundles/"):
-        assert yaml.safe_load((ROOT / config).read_text())
+    root = ROOT if config.startswith("bundles/") else ROOT / "bundles" / about
+    if not config.startswith("RUN/"):
+        assert yaml.safe_load((root / config).read_text())
 
 
 def test_the_readme_says_that_this_is_no_medical_device():

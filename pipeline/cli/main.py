@@ -7,18 +7,26 @@ from typing import Any
 import tyro
 
 from pipeline import __version__
+from pipeline.cli.check import Check
 from pipeline.cli.common import Common
+from pipeline.cli.convert import Convert
 from pipeline.cli.evaluate import Evaluate
+from pipeline.cli.export import Export
 from pipeline.cli.list import List
+from pipeline.cli.pack import Pack
 from pipeline.cli.segment import Segment
 from pipeline.cli.train import Train
 from pipeline.errors import sentence
 
 VERBS: dict[str, Callable[..., Common]] = {
     "list": List,
+    "check": Check,
+    "convert": Convert,
     "train": Train,
     "segment": Segment,
     "evaluate": Evaluate,
+    "export": Export,
+    "pack": Pack,
 }
 
 

@@ -4,13 +4,17 @@ import json
 import sys
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from tyro.conf import Positional
 
 from pipeline.arguments import parse_files
-from pipeline.cli.common import Common, Convention
+from pipeline.cli.common import Alignment, Common, Convention
 from pipeline.errors import UserError
+from pipeline.tasks import Task
+
+if TYPE_CHECKING:
+    from pipeline.data.cohorts import Cohort
 
 
 @dataclass(kw_only=True)
@@ -23,12 +27,19 @@ class Segment(Common):
     """Folder of the cases or of one case; or one modality=FILE each for one case."""
     output: Path
     """Folder of the predictions, <case>.nii.gz."""
+    domain: str | None = None
+    """Of a bundle with several domains, the one of these images; its first if not given."""
     weights: Path | None = None
     """Safetensors file; the bundle's own if not given."""
     labels: Convention | None = None
     """Convention of the values written; that of the images' layout if not given."""
     probabilities: bool = False
     """Write the probability of each region or class too."""
+    layout: str | None = None
+    """How the images lie, such as bids, or pattern:{case}_{modality}.nii.gz; recognised if not
+    given."""
+    align: Alignment = None
+    """Resample modalities on different grids onto the first; "rigid" registers them before."""
     overwrite: bool = False
     """Make predictions again that exist."""
     json: bool = False
@@ -37,24 +48,21 @@ class Segment(Common):
     def run(self) -> int:
         """Segment every case, then tell what failed."""
         from pipeline.bundles import find_bundle
-        from pipeline.data.cohorts import Cohort, find_cohort, single_case, written_convention
+        from pipeline.data.cohorts import tell, written_convention
 
-        bundle = find_bundle(self.bundle)
-        if "=" in self.images[0] and not Path(self.images[0]).exists():
-            case = single_case(parse_files(self.images), bundle.task)
-            cohort = Cohort(Path(), None, (case,))
-        elif len(self.images) == 1:
-            cohort = find_cohort(Path(self.images[0]), bundle.task)
-        else:
-            raise UserError("--images takes one folder, or modality=FILE for each modality")
+        bundle = find_bundle(self.bundle, self.domain)
+        cohort = self.cohort(bundle.task)
         asked = self.labels or bundle.config("inference").get("written_labels")
         convention = written_convention(bundle.task, cohort, asked)
         self.prepare()
         from pipeline.inference.cohort import segment_cases
+        from pipeline.inference.predictions import write_record
         from pipeline.inference.segmentation import Segmenter
         from pipeline.progress import over_cases
 
         segmenter = Segmenter(bundle, self.weights, self.device)
+        write_record(self.output, segmenter.task, convention)
+        tell(cohort)
         with over_cases("segment", len(cohort.cases)) as on_case:
             report = segment_cases(
                 segmenter,
@@ -65,9 +73,40 @@ class Segment(Common):
                 self.probabilities,
                 on_case,
             )
-        report.failed |= cohort.refused
+        report.failed = cohort.without_paths({**report.failed, **cohort.refused})
+        if self.align is not None:
+            self.tell_alignment(report.written)
         self.tell(asdict(report))
         return 1 if report.failed else 0
+
+    def cohort(self, task: Task) -> "Cohort":
+        """The cases that are given.
+
+        Raises:
+            UserError: there are none.
+        """
+        from pipeline.data.cohorts import Align, Cohort, find_cohort, single_case
+
+        if "=" in self.images[0] and not Path(self.images[0]).exists():
+            cohort = Cohort(Path(), None, (single_case(parse_files(self.images), task),))
+        elif len(self.images) == 1:
+            cohort = find_cohort(Path(self.images[0]), task, self.layout)
+        else:
+            raise UserError("--images takes one folder, or modality=FILE for each modality")
+        if self.align is None:
+            return cohort
+        return cohort.aligned(Align("rigid" if self.align else "grid", self.output / "alignment"))
+
+    def tell_alignment(self, cases: list[str]) -> None:
+        """Say how far each modality was moved."""
+        for case in cases:
+            report = json.loads((self.output / "alignment" / f"{case}.json").read_text())
+            for modality, moved in report["moved"].items():
+                line = f"{case}: {modality} moved by at most {moved['largest_shift_mm']:.1f} mm"
+                if moved["similarity_after"] is not None:
+                    before, after = moved["similarity_before"], moved["similarity_after"]
+                    line += f", similarity {before:.3f} before and {after:.3f} after"
+                print(line, file=sys.stderr)
 
     def tell(self, report: dict[str, Any]) -> None:
         """Print what became of the cases."""

@@ -8,7 +8,7 @@ from pathlib import Path
 from tyro.conf import Positional, UseAppendAction
 
 from pipeline.arguments import parse_overrides
-from pipeline.cli.common import Common
+from pipeline.cli.common import Alignment, Common, Convention
 
 
 @dataclass(kw_only=True)
@@ -25,6 +25,17 @@ class Train(Common):
     """JSON file {"train": [case, ...], "validation": [case, ...]}."""
     set: UseAppendAction[tuple[tuple[str, ...], ...]] = ()
     """Changes of the bundle's train.yaml: key=value, nested keys as key::inner=value."""
+    layout: str | None = None
+    """How the cases lie, such as bids, or pattern:{case}_{modality}.nii.gz; recognised if not
+    given."""
+    align: Alignment = None
+    """Resample modalities on different grids onto the first; "rigid" registers them before."""
+    labels: Convention | None = None
+    """Convention of the label values; that of the layout or of the values if not given."""
+    resume: bool = False
+    """Go on with the run at --output (or with the run that is named as the bundle)."""
+    skip_refused: bool = False
+    """Go on without the cases that unet-bundles check refuses."""
     json: bool = False
     """Print the folder of the run as JSON."""
 
@@ -35,10 +46,18 @@ class Train(Common):
         bundle = find_bundle(self.bundle)
         overrides = parse_overrides(chain.from_iterable(self.set))
         given = {"seed": self.seed, "num_workers": self.workers, "device::name": self.device}
+        given |= {"cohort::layout": self.layout, "labels": self.labels}
         overrides |= {key: value for key, value in given.items() if value is not None}
+        if self.skip_refused:
+            overrides["cohort::skip_refused"] = True
+        if self.align is not None:
+            overrides["cohort::align"] = "rigid" if self.align else "grid"
         if self.split is not None:
             overrides["split_file"] = str(self.split)
-        output = self.output or Path(new_run(str(bundle.root)))
+        if self.resume:
+            overrides["resume"] = True
+        own = bundle.root if self.resume else Path(new_run(str(bundle.root)))
+        output = self.output or own
         self.prepare()
         from pipeline.training.run import train
 
