@@ -4,6 +4,7 @@ import json
 import re
 import sys
 from collections.abc import Iterator, Mapping
+from copy import deepcopy
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -252,7 +253,7 @@ def _running_config() -> dict[str, Any]:
     """The config, overrides included, of the MONAI parser that is resolving the caller.
 
     MONAI hands a component its arguments but not the config, so the parser is looked up among the
-    callers.
+    callers. The handlers that MONAI adds for ``--tracking mlflow`` are left out.
     """
     from monai.bundle import ConfigParser
 
@@ -260,7 +261,12 @@ def _running_config() -> dict[str, Any]:
     while frame is not None:
         parser = frame.f_locals.get("self")
         if isinstance(parser, ConfigParser):
-            config: dict[str, Any] = parser.get()
+            config: dict[str, Any] = deepcopy(parser.get())
+            for part in ("train", "validate"):
+                handlers = config[part]["handlers"]
+                config[part]["handlers"] = [
+                    one for one in handlers if one["_target_"] != "MLFlowHandler"
+                ]
             return config
         frame = frame.f_back  # type: ignore[assignment]
     raise RuntimeError("write_run was not called by a component of a running config")

@@ -2,6 +2,7 @@
 
 import ctypes
 import os
+import sys
 from typing import Any
 
 import ignite.distributed as idist
@@ -16,9 +17,13 @@ _M_TRIM_THRESHOLD, _M_TOP_PAD, _M_MMAP_MAX = -1, -2, -4
 def start(seed: int = 0) -> None:
     """Join the other processes of ``torchrun``, if there are any, and seed this one.
 
-    Each rank draws its own dropout; weights start as those of rank 0.
+    Each rank draws its own dropout; weights start as those of rank 0. MLflow, if it was imported,
+    stops reporting its use.
     """
     keep_freed_memory()
+    os.environ["MLFLOW_DISABLE_TELEMETRY"] = "true"
+    if "mlflow.telemetry" in sys.modules:
+        sys.modules["mlflow.telemetry"].set_telemetry_client()
     if "TORCHELASTIC_RUN_ID" in os.environ and not torch.distributed.is_initialized():
         idist.initialize("nccl" if torch.cuda.is_available() else "gloo")
     set_determinism(seed + rank())

@@ -11,6 +11,7 @@ import pytest
 from safetensors.torch import load_file
 
 from pipeline import __version__
+from pipeline.bundles import last_checkpoint
 
 LAZY = """
 import sys
@@ -52,7 +53,9 @@ def test_a_run_is_a_complete_bundle(run):
         "docs/README.md",
         "models/model.safetensors",
         "models/model.pt",
-        "checkpoints/last.safetensors",
+        "checkpoints/00000002/network.safetensors",
+        "checkpoints/00000002/state.json",
+        "checkpoints/00000002/state.safetensors",
         "split.json",
         "environment.json",
     )
@@ -78,7 +81,7 @@ def test_predictions_lie_on_the_grid_of_the_first_modality(unet_bundles, run, co
     )
     names = sorted(folder.name for folder in cohort.iterdir())
     assert status == 0
-    assert json.loads(out) == {"written": names, "existing": [], "failed": {}}
+    assert json.loads(out) == {"written": names, "existing": [], "failed": {}, "warned": {}}
     for name in names:
         image = nib.load(cohort / name / f"{name}-t2f.nii.gz")
         prediction = nib.load(tmp_path / "out" / f"{name}.nii.gz")
@@ -146,8 +149,8 @@ def test_training_twice_gives_the_same_weights(unet_bundles, run, cohort, tmp_pa
         "train", "unet3d", "--data", cohort, "--output", again, "--set", *TINY
     )
     assert status == 0
-    first = load_file(run / "checkpoints/last.safetensors")
-    second = load_file(again / "checkpoints/last.safetensors")
+    first = load_file(last_checkpoint(run) / "network.safetensors")
+    second = load_file(last_checkpoint(again) / "network.safetensors")
     assert all((first[name] == second[name]).all() for name in first)
 
 

@@ -3,14 +3,18 @@
 import json
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 from tyro.conf import Positional
 
-from pipeline.cli.common import Common, Convention
+from pipeline.cli.common import Alignment, Common, Convention
 from pipeline.errors import UserError
 
-_KEYS = ("severity", "code", "sentence")
+if TYPE_CHECKING:
+    from pipeline.data.cohorts import Cohort
+    from pipeline.data.findings import Finding
+
+_COLUMNS = ("case", "severity", "code", "sentence")
 
 
 @dataclass(kw_only=True)
@@ -23,6 +27,11 @@ class Check(Common):
     """Whose modalities and labels are expected; those of dataset.json, else of unet3d."""
     labels: Convention | None = None
     """Convention of the label files; that of their layout if not given."""
+    layout: str | None = None
+    """How the cases lie, such as bids, or pattern:{case}_{modality}.nii.gz; recognised if not
+    given."""
+    align: Alignment = None
+    """Let modalities lie on different grids, as segment and train do with this option."""
     max_gib: float | None = None
     """Largest size of a file, decompressed; a quarter of the memory if not given."""
     json: bool = False
@@ -32,7 +41,7 @@ class Check(Common):
         """Print what was found in each case; 1 if a case is refused."""
         from pipeline.bundles import find_bundle
         from pipeline.data.cohort_checks import check_cohort, refused
-        from pipeline.data.cohorts import find_cohort
+        from pipeline.data.cohorts import Align, find_cohort
         from pipeline.data.described import described_task
         from pipeline.data.limits import Limits
         from pipeline.progress import over_cases
@@ -42,7 +51,9 @@ class Check(Common):
         limits = None if self.max_gib is None else Limits(int(self.max_gib * 2**30))
         own = described_task(self.data) if self.bundle is None else None
         task = own or find_bundle(self.bundle or "unet3d").task
-        cohort = find_cohort(self.data, task)
+        cohort = find_cohort(self.data, task, self.layout)
+        if self.align is not None:
+            cohort = cohort.aligned(Align("rigid" if self.align else "grid"))
         convention = self.labels or cohort.convention
         if convention is not None:
             task.values(convention)
@@ -51,27 +62,26 @@ class Check(Common):
             for name, findings in check_cohort(cohort, task, convention, limits):
                 found[name] = findings
                 on_case("refused" if refused(findings) else "admitted", name)
-        self.tell(found)
+        self.tell(found, cohort)
         return 1 if any(refused(findings) for findings in found.values()) else 0
 
-    def tell(self, found: dict[str, list[Any]]) -> None:
+    def tell(self, found: dict[str, list["Finding"]], cohort: "Cohort") -> None:
         """Print a row for each finding, then how many cases are refused, warned of and good."""
         from pipeline.data.cohort_checks import refused
 
         bad = sum(bool(refused(findings)) for findings in found.values())
         if self.json:
-            print(
-                json.dumps({name: _entries(findings) for name, findings in found.items()}, indent=2)
-            )
+            entries = {name: _entries(name, found[name], cohort) for name in found}
+            print(json.dumps(entries, indent=2))
             return
         from rich.console import Console
         from rich.table import Column, Table
         from rich.text import Text
 
-        table = Table(*(Column(name, overflow="fold") for name in ("case", *_KEYS)))
+        table = Table(*(Column(name, overflow="fold") for name in _COLUMNS))
         for name, findings in found.items():
-            for entry in _entries(findings):
-                table.add_row(Text(name), *(Text(entry[key]) for key in _KEYS))
+            for finding in findings:
+                table.add_row(*map(Text, (name, finding.severity, finding.code, finding.sentence)))
         console = Console()
         if table.row_count:
             console.print(table)
@@ -80,13 +90,13 @@ class Check(Common):
         console.print(f"{len(found)} cases: {good} good, {warned} warned of, {bad} refused")
 
 
-def _entries(findings: list[Any]) -> list[dict[str, str]]:
+def _entries(name: str, findings: list["Finding"], cohort: "Cohort") -> list[dict[str, str]]:
     return [
         {
             "code": finding.code,
             "severity": str(finding.severity),
-            "file": str(finding.file),
-            "sentence": finding.sentence,
+            "file": cohort.public(name, str(finding.file)),
+            "sentence": cohort.public(name, finding.sentence),
         }
         for finding in findings
     ]

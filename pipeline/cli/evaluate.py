@@ -19,8 +19,11 @@ class Evaluate(Common):
     """Folder of the cases with labels, or of label files <case>.nii.gz."""
     output: Path | None = None
     """File for the scores: .csv or .json."""
+    layout: str | None = None
+    """How the references lie, such as bids, or pattern:{case}_{modality}.nii.gz; recognised if not
+    given."""
     labels: Convention | None = None
-    """Convention of the references' values; that of their layout if not given."""
+    """Convention of the references' values; that of their layout or of the values if not given."""
     bundle: str | None = None
     """Whose task this is; what segment wrote beside the predictions if not given."""
     json: bool = False
@@ -29,19 +32,18 @@ class Evaluate(Common):
     def run(self) -> int:
         """Score every reference, print and write the table."""
         from pipeline.data.cohorts import find_labels
+        from pipeline.data.conventions import told_by_values
         from pipeline.evaluation import evaluate, recorded_task
-        from pipeline.progress import over_cases
+        from pipeline.progress import console, over_cases
 
         if self.output is not None and self.output.suffix not in (".csv", ".json"):
             raise UserError(f"cannot tell the format of {self.output}: end it in .csv or .json")
         task, predicted = recorded_task(self.predictions, self.bundle)
-        labels, found = find_labels(self.references)
+        labels, found = find_labels(self.references, self.layout)
         convention = self.labels or ("classes" if task.classes else found)
         if convention is None:
-            known = ", ".join(task.conventions)
-            raise UserError(
-                f"the label convention of {self.references} is unknown: add --labels ({known})"
-            )
+            convention = told_by_values(labels.values(), task, self.references)
+            console.print(f"labels follow {convention}, told by their values")
         with over_cases("evaluate", len(labels)) as on_case:
             scores = evaluate(
                 self.predictions, labels.items(), task, predicted or convention, convention, on_case

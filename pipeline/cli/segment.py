@@ -110,6 +110,9 @@ class Segment(Common):
 
     def tell(self, report: dict[str, Any]) -> None:
         """Print what became of the cases."""
+        for case, warnings in sorted(report["warned"].items()):
+            for text in warnings:
+                print(f"warned: {case}: {text}", file=sys.stderr)
         for case, text in sorted(report["failed"].items()):
             print(f"failed: {case}: {text}", file=sys.stderr)
         if self.json:

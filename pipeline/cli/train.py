@@ -4,6 +4,7 @@ import json
 from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
+from typing import Literal
 
 from tyro.conf import Positional, UseAppendAction
 
@@ -34,6 +35,8 @@ class Train(Common):
     """Convention of the label values; that of the layout or of the values if not given."""
     resume: bool = False
     """Go on with the run at --output (or with the run that is named as the bundle)."""
+    tracking: Literal["mlflow"] | None = None
+    """Write the curves into an MLflow database of the run too."""
     skip_refused: bool = False
     """Go on without the cases that unet-bundles check refuses."""
     json: bool = False
@@ -61,6 +64,6 @@ class Train(Common):
         self.prepare()
         from pipeline.training.run import train
 
-        train(bundle, self.data, output, overrides)
+        train(bundle, self.data, output, overrides, self.tracking)
         print(json.dumps({"run": str(output)}) if self.json else f"the run is a bundle: {output}")
         return 0

@@ -4,7 +4,7 @@ Files are read once: what ``read_case`` gives is checked in memory and then used
 """
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import combinations
 from pathlib import Path
@@ -74,6 +74,7 @@ class LoadedCase:
         label: (H, W, D) of known values, or None.
         label_path: its file.
         to_be_aligned: whether the images may be on different grids.
+        warnings: a sentence for each finding that a person should look at.
     """
 
     name: str
@@ -81,6 +82,7 @@ class LoadedCase:
     label: Volume | None = None
     label_path: Path | None = None
     to_be_aligned: bool = False
+    warnings: tuple[str, ...] = ()
 
 
 def admit(case: Case, task: Task, convention: str | None) -> LoadedCase:
@@ -90,8 +92,9 @@ def admit(case: Case, task: Task, convention: str | None) -> LoadedCase:
         FileUserError: one is refused.
     """
     loaded = read_case(case, task, convention)
-    refuse(examine(loaded))
-    return loaded
+    found = list(examine(loaded))
+    refuse(found)
+    return replace(loaded, warnings=tuple(finding.sentence for finding in found))
 
 
 def findings(

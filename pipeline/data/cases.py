@@ -4,6 +4,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+from pipeline.data.findings import shown
+
 
 @dataclass(frozen=True)
 class Align:
@@ -44,8 +46,8 @@ class Case:
     def without_paths(self, text: str) -> str:
         """``text`` about this case, fit for a report: private paths become the case's name."""
         if self.private:
-            for path, _ in self.images:
-                text = text.replace(str(path), self.name).replace(str(path.parent), self.name)
+            for path in (path for file, _ in self.images for path in (file, file.parent)):
+                text = text.replace(str(path), self.name).replace(shown(path), self.name)
         return text
 
 
@@ -80,8 +82,11 @@ class Cohort:
 
     def without_paths(self, sentences: Mapping[str, str]) -> dict[str, str]:
         """Sentences by case, fit for a report."""
-        cases = {case.name: case for case in self.cases}
-        return {
-            name: cases[name].without_paths(text) if name in cases else text
-            for name, text in sentences.items()
-        }
+        return {name: self.public(name, text) for name, text in sentences.items()}
+
+    def public(self, name: str, text: str) -> str:
+        """``text`` about the case ``name``, which may be a refused one, fit for a report."""
+        case = next((case for case in self.cases if case.name == name), None)
+        if case is not None:
+            return case.without_paths(text)
+        return text.replace(str(self.root), name) if self.layout == "dicom" else text

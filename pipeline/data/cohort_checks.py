@@ -53,14 +53,16 @@ def refuse_cases(
     cohort: Cohort,
     names: Sequence[str],
     task: Mapping[str, Any],
+    tell: Callable[[str], None],
     domains: Mapping[str, Mapping[str, Any]] | None = None,
 ) -> None:
-    """Refuse a training one of whose cases cannot be used.
+    """Refuse a training one of whose cases cannot be used, after telling what is warned of.
 
     Args:
         cohort: of the training.
         names: of the cases that take part.
         task: of a bundle, for the cases without domain.
+        tell: called with a line for each warning.
         domains: of a bundle, for the others.
 
     Raises:
@@ -71,7 +73,11 @@ def refuse_cases(
         if case.name in names:
             own = of_domain(domains or {}, case.domain, "task") if case.domain else task
             convention = case.convention or cohort.convention
-            wrong += refused(findings(case, Task.of(own), convention))[:1]
+            found = findings(case, Task.of(own), convention)
+            wrong += refused(found)[:1]
+            for finding in found:
+                if finding.severity is Severity.WARNED:
+                    tell(f"warned: {case.name}: {finding.sentence}")
     if wrong:
         more = f"; {len(wrong) - 1} other cases are refused too" if len(wrong) > 1 else ""
         hint = " (unet-bundles check lists all, --skip-refused goes on without them)"

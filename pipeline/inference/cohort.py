@@ -23,6 +23,8 @@ class Report:
     written: list[str] = field(default_factory=list)
     existing: list[str] = field(default_factory=list)
     failed: dict[str, str] = field(default_factory=dict)
+    warned: dict[str, list[str]] = field(default_factory=dict)
+    """Sentences on cases that are written, without private paths."""
 
 
 def segment_cases(
@@ -57,9 +59,11 @@ def segment_cases(
             report.existing.append(case.name)
         else:
             try:
-                _segment_case(segmenter, case, path, convention, probabilities)
+                warnings = _segment_case(segmenter, case, path, convention, probabilities)
                 outcome = "written"
                 report.written.append(case.name)
+                if warnings:
+                    report.warned[case.name] = [case.without_paths(text) for text in warnings]
             except Exception as error:
                 outcome = "failed"
                 report.failed[case.name] = sentence(error) or f"{type(error).__name__}: {error}"
@@ -70,10 +74,14 @@ def segment_cases(
 
 def _segment_case(
     segmenter: Segmenter, case: Case, path: Path, convention: str, keep: bool
-) -> None:
+) -> Sequence[str]:
+    """Write a prediction; gives what a person should know of the case."""
     header = read_header(case.images[0][0])
-    probabilities = segmenter.probabilities(case)
+    sample = segmenter.prepared(case)
+    probabilities = segmenter.predicted(sample)
     if keep:
         write_probabilities(path, header, probabilities, segmenter.task)
     targets = segmenter.targets(probabilities)
     write_prediction(path, header, targets, segmenter.task, convention)
+    warnings: Sequence[str] = sample["warnings"]
+    return warnings

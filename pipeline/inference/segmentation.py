@@ -45,14 +45,26 @@ class Segmenter:
         self.inferer = parser.get_parsed_content("inferer")
         self.restore = parser.get_parsed_content("postprocessing")
 
-    @torch.inference_mode()
     def probabilities(self, case: Case) -> Tensor:
         """Probabilities (out_channels, *S) on the grid of the case's first modality.
 
         Raises:
             UserError: a file of the case cannot be used.
         """
+        return self.predicted(self.prepared(case))
+
+    def prepared(self, case: Case) -> Mapping[str, Any]:
+        """The image as the network sees it, and "warnings": what a person should know of the case.
+
+        Raises:
+            UserError: a file of the case cannot be used.
+        """
         sample: Mapping[str, Any] = self.preprocessing(record(case, None) | {"label": None})
+        return sample
+
+    @torch.inference_mode()
+    def predicted(self, sample: Mapping[str, Any]) -> Tensor:
+        """Probabilities (out_channels, *S) of a case that is ``prepared``."""
         image = sample["image"][None].to(self.device)
         with torch.autocast(self.device.type, torch.float16, enabled=self.device.type == "cuda"):
             logits = self.inferer(image, self.network)

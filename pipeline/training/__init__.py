@@ -12,4 +12,3 @@ from .progress import Progress as Progress
 from .ranks import Agree as Agree
 from .schedule import Schedule as Schedule
 from .stopping import StopEarly as StopEarly
-from .tracking import mlflow as mlflow

@@ -59,7 +59,7 @@ class Curves:
     def losses(self, engine: Engine) -> None:
         """Write the loss of this iteration and its parts."""
         self.iteration = engine.state.iteration
-        loss = engine.state.output["loss"].item()
+        loss = engine.state.output[0]["loss"].item()
         self.writer.add_scalar("loss/total", loss, self.iteration)
         for name, value in getattr(self.loss, "parts", {}).items():
             self.writer.add_scalar(f"loss/{name}", float(value), self.iteration)

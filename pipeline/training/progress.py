@@ -52,7 +52,7 @@ class Progress:
 
     def advance(self, engine: Engine) -> None:
         """Show the loss of this iteration."""
-        loss = engine.state.output["loss"].item()
+        loss = engine.state.output[0]["loss"].item()
         self.total += loss
         epochs = f"epoch {engine.state.epoch}/{engine.state.max_epochs}"
         self.bar.update(

@@ -2,7 +2,7 @@
 
 import ignite.distributed as idist
 from ignite.engine import Engine, Events
-from torch import nn
+from torch import Tensor, nn
 
 from pipeline.distributed import world_size
 
@@ -10,7 +10,8 @@ from pipeline.distributed import world_size
 class Agree:
     """Every rank tells the mean loss of all, and validates with the buffers of rank 0.
 
-    The running statistics of batch norm differ between ranks, weights do not.
+    The running statistics of batch norm differ between ranks, weights do not. An iteration's output
+    is left with its loss alone, ``[{"loss": mean}]``, in the form that MONAI's trackers read.
 
     Args:
         network: not wrapped.
@@ -24,20 +25,23 @@ class Agree:
         self.evaluator = evaluator
 
     def attach(self, engine: Engine) -> None:
-        """Listen to the trainer and its evaluator, where there are several ranks."""
+        """Listen to the trainer and its evaluator."""
+        engine.add_event_handler(Events.ITERATION_COMPLETED, self.average)
         if world_size() > 1:
-            engine.add_event_handler(Events.ITERATION_COMPLETED, self.average)
             self.evaluator.add_event_handler(Events.STARTED, self.share_buffers)
 
     def average(self, engine: Engine) -> None:
         """Replace the loss of this iteration and its parts by their means over the ranks."""
-        output = engine.state.output
-        output["loss"] = idist.all_reduce(output["loss"].detach()) / world_size()
+        engine.state.output = [{"loss": _mean(engine.state.output["loss"].detach())}]
         parts = getattr(self.loss, "parts", {})
         for name in sorted(parts):
-            parts[name] = idist.all_reduce(parts[name]) / world_size()
+            parts[name] = _mean(parts[name])
 
     def share_buffers(self, evaluator: Engine) -> None:
         """Take the buffers of rank 0."""
         for buffer in self.network.buffers():
             buffer.copy_(idist.broadcast(buffer, src=0))
+
+
+def _mean(value: Tensor) -> Tensor:
+    return idist.all_reduce(value) / world_size() if world_size() > 1 else value

@@ -1,6 +1,7 @@
 """Train a bundle: check what can be checked, then let MONAI run its config."""
 
 from collections.abc import Mapping, Sequence
+from importlib.util import find_spec
 from pathlib import Path
 from shutil import disk_usage
 from typing import Any
@@ -11,11 +12,19 @@ from torch import nn
 from pipeline.bundles import Bundle, check_overrides
 from pipeline.data.cases import Cohort
 from pipeline.data.cohort_checks import refuse_cases
+from pipeline.distributed import start
 from pipeline.errors import UserError
+from pipeline.progress import console
 from pipeline.tasks import of_domain
 
 
-def train(bundle: Bundle, data: Path, output: Path, overrides: Mapping[str, Any]) -> None:
+def train(
+    bundle: Bundle,
+    data: Path,
+    output: Path,
+    overrides: Mapping[str, Any],
+    tracking: str | None = None,
+) -> None:
     """Train ``bundle`` on the cohort at ``data`` and leave a complete bundle at ``output``.
 
     Args:
@@ -23,18 +32,20 @@ def train(bundle: Bundle, data: Path, output: Path, overrides: Mapping[str, Any]
         data: folder of the cases.
         output: folder of the run.
         overrides: values by key of the config, nested keys joined by ``::``.
+        tracking: "mlflow" writes the curves into ``mlruns.db`` of the run too.
 
     Raises:
-        UserError: an override, the cohort, the patch size or the output cannot be used, or the disk
-            is too full.
+        UserError: an override, the cohort, the patch size or the output cannot be used, the disk is
+            too full, or MLflow is asked for and not installed.
     """
     check_overrides(bundle.config("train"), overrides)
-    if overrides.get("tracking") not in (None, "mlflow"):
-        raise UserError(f"tracking takes mlflow or null, not {overrides['tracking']!r}")
+    if tracking is not None and find_spec("mlflow") is None:
+        raise UserError("--tracking mlflow needs MLflow: pip install 'unet-bundles[mlflow]'")
     workflow = ConfigWorkflow(
         str(bundle.config_file("train")),
         logging_file=False,
         workflow_type="train",
+        tracking=tracking,
         bundle_root=str(bundle.root),
         dataset_dir=str(data),
         output_dir=str(output),
@@ -42,6 +53,7 @@ def train(bundle: Bundle, data: Path, output: Path, overrides: Mapping[str, Any]
     )
     workflow.initialize()
     parser = workflow.parser
+    start(parser.get_parsed_content("seed"))
     check_cases(parser)
     network = parser.get_parsed_content("network_def")
     domains = parser.get_parsed_content("domains")
@@ -66,6 +78,7 @@ def check_cases(parser: ConfigParser) -> None:
         parser.get_parsed_content("cohort"),
         (*split.train, *split.validation),
         parser.get_parsed_content("task"),
+        lambda text: console.print(text, markup=False, soft_wrap=True),
         parser.get_parsed_content("domains"),
     )
 

@@ -14,7 +14,10 @@ AXIAL = (1, 0, 0, 0, 1, 0)
 
 @dataclass
 class FakeSeries:
-    """A series of slices 2 mm apart, each of its own grey value, to be spoilt by a test."""
+    """A series of slices 2 mm apart, each of its own grey value, to be spoilt by a test.
+
+    With ``voxels`` (columns, rows, slices) it has these instead.
+    """
 
     number: int = 1
     description: str = "FLAIR"
@@ -26,6 +29,7 @@ class FakeSeries:
         default_factory=lambda: [(10, 20, 30 + 2 * i) for i in range(4)]
     )
     tags: dict[str, str] = field(default_factory=dict)
+    voxels: np.ndarray | None = None
 
     def write(self, folder: Path) -> Path:
         folder.mkdir(parents=True, exist_ok=True)
@@ -38,8 +42,11 @@ class FakeSeries:
 
     def _write_slice(self, path, place, position, orientation):
         columns, rows = self.size
-        pixels = np.full((rows, columns), 100 * (place + 1), np.int16)
-        pixels[0, 1] = 7
+        if self.voxels is not None:
+            pixels = self.voxels[:, :, place].T.astype(np.int16)
+        else:
+            pixels = np.full((rows, columns), 100 * (place + 1), np.int16)
+            pixels[0, 1] = 7
         image = sitk.GetImageFromArray(pixels[None])
         spacing = (*self.spacing, 2.0)
         image.SetSpacing(spacing)

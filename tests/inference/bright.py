@@ -83,10 +83,11 @@ class File:
             header.set_qform(*self.qform)
         if self.sform is not None:
             header.set_sform(*self.sform)
-        header.set_slope_inter(slope, intercept)
         header.set_xyzt_units(*self.units)
         stored = ((values - intercept) / slope).astype(self.dtype)
-        nib.save(self.kind(stored, None, header), path)
+        image = self.kind(stored, None, header)
+        image.header.set_slope_inter(slope, intercept)
+        nib.save(image, path)
 
 
 def speckled(shape: Sequence[int], seed: int, bright: int = BRIGHT) -> np.ndarray:
