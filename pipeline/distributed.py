@@ -53,6 +53,13 @@ def gathered(value: Any) -> list[Any]:
     return values
 
 
+def share_buffers(network: nn.Module) -> None:
+    """Give every process the buffers of rank 0, such as the running statistics of batch norm."""
+    if world_size() > 1:
+        for buffer in network.buffers():
+            buffer.copy_(idist.broadcast(buffer, src=0))
+
+
 def parallel(network: nn.Module, find_unused_parameters: bool) -> nn.Module:
     """``network``, its gradients averaged over all processes if there are several.
 

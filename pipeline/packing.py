@@ -74,13 +74,21 @@ def _files(root: Path) -> Iterator[tuple[str, Path]]:
 def _requirements(own: dict[str, str]) -> dict[str, str]:
     """The packages to install: those of the bundle, and what the package itself is built on."""
     needed = dict(own)
-    with suppress(PackageNotFoundError):
-        for requirement in requires(DISTRIBUTION) or ():
-            match = re.match(r"[\w.-]+", requirement)
-            if match and match[0] not in OWN_KEYS and "extra ==" not in requirement:
+    for requirement in _required():
+        match = re.match(r"[\w.-]+", requirement)
+        if match and match[0] not in OWN_KEYS and "extra ==" not in requirement:
+            with suppress(PackageNotFoundError):
                 needed[match[0]] = version(match[0])
     needed.pop(DISTRIBUTION, None)
     return needed
+
+
+def _required() -> list[str]:
+    """What this package requires; nothing where it was not installed."""
+    try:
+        return requires(DISTRIBUTION) or []
+    except PackageNotFoundError:
+        return []
 
 
 def _json(content: object) -> bytes:

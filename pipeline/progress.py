@@ -1,13 +1,14 @@
 """What a person sees of a long run: a bar in a terminal, else plain lines."""
 
+import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-console = Console(stderr=True, highlight=False)
-"""Standard error, where everything but results is told."""
+console = Console(stderr=True, highlight=False, quiet=int(os.environ.get("RANK", "0")) > 0)
+"""Standard error, where everything but results is told, by the first of several processes."""
 
 
 @contextmanager

@@ -10,7 +10,8 @@ import torch
 from monai.bundle import ConfigParser
 from torch import nn
 
-from pipeline.bundles import Bundle, burnt_in
+from pipeline.bundles import Bundle
+from pipeline.runs import burnt_in
 from pipeline.weights import derive_torch_weights, write_weights
 
 

@@ -32,8 +32,6 @@ class Check(Common):
     given."""
     align: Alignment = None
     """Let modalities lie on different grids, as segment and train do with this option."""
-    max_gib: float | None = None
-    """Largest size of a file, decompressed; a quarter of the memory if not given."""
     json: bool = False
     """Print JSON."""
 
@@ -43,12 +41,8 @@ class Check(Common):
         from pipeline.data.cohort_checks import check_cohort, refused
         from pipeline.data.cohorts import Align, find_cohort
         from pipeline.data.described import described_task
-        from pipeline.data.limits import Limits
         from pipeline.progress import over_cases
 
-        if self.max_gib is not None and not self.max_gib > 0:
-            raise UserError(f"--max-gib takes a size above 0, not {self.max_gib:g}")
-        limits = None if self.max_gib is None else Limits(int(self.max_gib * 2**30))
         own = described_task(self.data) if self.bundle is None else None
         task = own or find_bundle(self.bundle or "unet3d").task
         cohort = find_cohort(self.data, task, self.layout)
@@ -59,7 +53,7 @@ class Check(Common):
             task.values(convention)
         found = {}
         with over_cases("check", len(cohort.cases) + len(cohort.refused)) as on_case:
-            for name, findings in check_cohort(cohort, task, convention, limits):
+            for name, findings in check_cohort(cohort, task, convention):
                 found[name] = findings
                 on_case("refused" if refused(findings) else "admitted", name)
         self.tell(found, cohort)
@@ -87,7 +81,8 @@ class Check(Common):
             console.print(table)
         warned = sum(bool(findings) for findings in found.values()) - bad
         good = len(found) - bad - warned
-        console.print(f"{len(found)} cases: {good} good, {warned} warned of, {bad} refused")
+        cases = "1 case" if len(found) == 1 else f"{len(found)} cases"
+        console.print(f"{cases}: {good} good, {warned} warned of, {bad} refused")
 
 
 def _entries(name: str, findings: list["Finding"], cohort: "Cohort") -> list[dict[str, str]]:

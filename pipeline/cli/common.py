@@ -27,6 +27,8 @@ class Common:
     """Processes that load cases while training."""
     device: str | None = None
     """Such as cpu or cuda:0; a GPU if there is one."""
+    max_gib: float | None = None
+    """Largest size of a file that is read, decompressed; a quarter of the memory if not given."""
     debug: bool = False
     """Show the traceback of an error."""
 

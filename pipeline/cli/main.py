@@ -16,6 +16,7 @@ from pipeline.cli.list import List
 from pipeline.cli.pack import Pack
 from pipeline.cli.segment import Segment
 from pipeline.cli.train import Train
+from pipeline.data.limits import limit_files
 from pipeline.errors import sentence
 
 VERBS: dict[str, Callable[..., Common]] = {
@@ -44,6 +45,7 @@ def main(arguments: list[str] | None = None) -> None:
         config=(tyro.conf.FlagCreatePairsOff,),
     )
     try:
+        limit_files(verb.max_gib)
         status = verb.run()
     except KeyboardInterrupt:
         print("unet-bundles: interrupted", file=sys.stderr)

@@ -44,7 +44,8 @@ class Train(Common):
 
     def run(self) -> int:
         """Check, train, and say where the run is."""
-        from pipeline.bundles import find_bundle, new_run
+        from pipeline.bundles import find_bundle
+        from pipeline.runs import new_run
 
         bundle = find_bundle(self.bundle)
         overrides = parse_overrides(chain.from_iterable(self.set))

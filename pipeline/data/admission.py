@@ -18,7 +18,6 @@ from pipeline.data import pixels
 from pipeline.data.cohorts import Case
 from pipeline.data.findings import FileUserError, Finding, refusal, refuse, shown
 from pipeline.data.labels import read_labels
-from pipeline.data.limits import Limits
 from pipeline.data.volume_checks import check_grid, check_values, constant, identical
 from pipeline.data.volumes import Volume, read_volume
 from pipeline.errors import UserError
@@ -97,37 +96,32 @@ def admit(case: Case, task: Task, convention: str | None) -> LoadedCase:
     return replace(loaded, warnings=tuple(finding.sentence for finding in found))
 
 
-def findings(
-    case: Case, task: Task, convention: str | None, limits: Limits | None = None
-) -> list[Finding]:
+def findings(case: Case, task: Task, convention: str | None) -> list[Finding]:
     """Everything to be said of a case; if files cannot be read, only that, of each."""
-    volumes, errors = _volumes(case, limits)
+    volumes, errors = _volumes(case)
     if errors:
         return [error.finding for error in errors]
     try:
-        return list(examine(_loaded(case, volumes, task, convention, limits)))
+        return list(examine(_loaded(case, volumes, task, convention)))
     except FileUserError as error:
         return [error.finding]
 
 
-def read_case(
-    case: Case, task: Task, convention: str | None, limits: Limits | None = None
-) -> LoadedCase:
+def read_case(case: Case, task: Task, convention: str | None) -> LoadedCase:
     """The files of ``case``, each read once.
 
     Args:
         case: whose label is left out if its ``label`` is None.
         task: whose values a label has.
         convention: of these values; None takes those of any convention of the task.
-        limits: on each file; None takes those of the machine.
 
     Raises:
         FileUserError: a file cannot be read, or the label has values that are not known.
     """
-    volumes, errors = _volumes(case, limits)
+    volumes, errors = _volumes(case)
     for error in errors:
         raise error
-    return _loaded(case, volumes, task, convention, limits)
+    return _loaded(case, volumes, task, convention)
 
 
 def examine(case: LoadedCase) -> Iterator[Finding]:
@@ -147,13 +141,13 @@ def examine(case: LoadedCase) -> Iterator[Finding]:
         yield from _label_outside(case, case.label.array, case.label_path)
 
 
-def _volumes(case: Case, limits: Limits | None) -> tuple[dict[Path, Volume], list[FileUserError]]:
+def _volumes(case: Case) -> tuple[dict[Path, Volume], list[FileUserError]]:
     """The images' files that can be read, and what is wrong with the others."""
     volumes: dict[Path, Volume] = {}
     errors = []
     for path in dict.fromkeys(path for path, _ in case.images):
         try:
-            volumes[path] = read_volume(path, limits)
+            volumes[path] = read_volume(path)
         except FileUserError as error:
             errors.append(error)
         except UserError as error:
@@ -162,16 +156,12 @@ def _volumes(case: Case, limits: Limits | None) -> tuple[dict[Path, Volume], lis
 
 
 def _loaded(
-    case: Case,
-    volumes: Mapping[Path, Volume],
-    task: Task,
-    convention: str | None,
-    limits: Limits | None,
+    case: Case, volumes: Mapping[Path, Volume], task: Task, convention: str | None
 ) -> LoadedCase:
     images = tuple(Image(path, volumes[path], channel) for path, channel in case.images)
     label = None
     if case.label is not None:
-        label = read_labels(case.label, task, convention, limits)
+        label = read_labels(case.label, task, convention)
     return LoadedCase(case.name, images, label, case.label, case.align is not None)
 
 

@@ -20,6 +20,9 @@ from pipeline.tasks import Task
 How = Literal["grid", "rigid"]
 """Resampled where it lies in millimetres, or registered first."""
 
+_ROUNDING = 1e-3
+"""Voxels by which a place may lie beyond the border of a file and be covered by it."""
+
 
 @dataclass(frozen=True)
 class Motion:
@@ -99,8 +102,9 @@ def bring_together(
 ) -> tuple[dict[str, Volume], dict[str, dict[str, Any]]]:
     """``volumes`` on the grid of the first, and what was done to each other.
 
-    Places that a file does not cover become zero. A volume on the grid of the first already is
-    left alone, unless it is registered.
+    A voxel covers half of the way to where the next one would be; places that no voxel of a file
+    covers become zero. A volume on the grid of the first already is left alone, unless it is
+    registered.
 
     Args:
         volumes: (H, W, D) by name.
@@ -133,17 +137,33 @@ def bring_together(
 def resampled(moving: Volume, reference: Volume, matrix: NDArray[np.float64]) -> Volume:
     """``moving`` on the grid of ``reference``, linearly interpolated, float32, zero outside.
 
+    Beyond the centres of the outermost voxels, up to half a voxel, their values go on.
+
     Args:
         moving: (H, W, D).
         reference: whose grid is taken.
         matrix: (4, 4), from a place in ``reference`` to the one in ``moving``, mm RAS.
     """
     array = moving.array.astype(np.float32)
+    shape = reference.array.shape[:3]
     indices = np.linalg.inv(moving.affine) @ matrix @ reference.affine
     moved = ndimage.affine_transform(
-        array, indices[:3, :3], indices[:3, 3], reference.array.shape[:3], order=1
+        array, indices[:3, :3], indices[:3, 3], shape, order=1, mode="nearest"
     )
+    moved[~_covered(shape, indices, array.shape)] = 0
     return Volume(moved, reference.header)
+
+
+def _covered(
+    shape: tuple[int, ...], indices: NDArray[np.float64], covering: tuple[int, ...]
+) -> NDArray[np.bool_]:
+    """Which voxels of a grid of ``shape`` lie in a voxel of an array of the shape ``covering``."""
+    axes = np.ogrid[tuple(slice(size) for size in shape)]
+    covered = np.ones(shape, bool)
+    for row, size in zip(indices[:3], covering, strict=True):
+        place = sum((step * axis for step, axis in zip(row, axes, strict=False)), start=row[3])
+        covered &= (place >= -0.5 - _ROUNDING) & (place <= size - 0.5 + _ROUNDING)
+    return covered
 
 
 def _motion(reference: Volume, moving: Volume, how: How, name: str) -> Motion:

@@ -1,5 +1,6 @@
 """A case and a cohort of them, however they lie on disk."""
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -44,10 +45,15 @@ class Case:
     convention: str | None = None
 
     def without_paths(self, text: str) -> str:
-        """``text`` about this case, fit for a report: private paths become the case's name."""
+        """``text`` about this case, fit for a report.
+
+        The folders of a private case, and whatever stands below them, become the case's name.
+        """
         if self.private:
-            for path in (path for file, _ in self.images for path in (file, file.parent)):
-                text = text.replace(str(path), self.name).replace(shown(path), self.name)
+            labels = () if self.label is None else (self.label,)
+            folders = {path.parent for path in (*(file for file, _ in self.images), *labels)}
+            for folder in sorted(folders, key=lambda folder: len(str(folder)), reverse=True):
+                text = _hidden(text, folder, self.name)
         return text
 
 
@@ -62,6 +68,7 @@ class Cohort:
         refused: a sentence for each case that lacks something, by name.
         layout: the name of how the files lie.
         notes: what a person should see on the screen of what was found; never to be written.
+        incomplete: those of ``refused`` that are private, with what files they have.
     """
 
     root: Path
@@ -70,6 +77,7 @@ class Cohort:
     refused: Mapping[str, str] = field(default_factory=dict)
     layout: str = "single"
     notes: tuple[str, ...] = ()
+    incomplete: tuple[Case, ...] = ()
 
     @property
     def labelled(self) -> dict[str, Case]:
@@ -86,7 +94,22 @@ class Cohort:
 
     def public(self, name: str, text: str) -> str:
         """``text`` about the case ``name``, which may be a refused one, fit for a report."""
-        case = next((case for case in self.cases if case.name == name), None)
-        if case is not None:
-            return case.without_paths(text)
-        return text.replace(str(self.root), name) if self.layout == "dicom" else text
+        known = (*self.cases, *self.incomplete)
+        case = next((case for case in known if case.name == name), None)
+        if case is None or not case.private:
+            return text
+        return _hidden(case.without_paths(text), self.root, name)
+
+
+def _hidden(text: str, folder: Path, name: str) -> str:
+    """``text`` in which ``folder``, and each path below it, is ``name``."""
+    if folder == folder.parent:  # "/" or ".", which stands in many words
+        return text
+    for written in (str, shown):
+        if written(folder) in text:
+            paths = folder.iterdir() if folder.is_dir() else ()
+            names = sorted((written(Path(path.name)) for path in paths), key=len, reverse=True)
+            known = "|".join(map(re.escape, names))  # which may hold what ends a word
+            path = rf"{re.escape(written(folder))}(/({known}))?[^\s:,;()'"]*"
+            text = re.sub(path, lambda _: name, text)
+    return text

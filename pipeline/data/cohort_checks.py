@@ -7,12 +7,11 @@ from typing import Any
 from pipeline.data.admission import findings
 from pipeline.data.cohorts import Cohort
 from pipeline.data.findings import FileUserError, Finding, Severity
-from pipeline.data.limits import Limits
 from pipeline.tasks import Task, of_domain
 
 
 def check_cohort(
-    cohort: Cohort, task: Task, convention: str | None, limits: Limits | None = None
+    cohort: Cohort, task: Task, convention: str | None
 ) -> Iterator[tuple[str, list[Finding]]]:
     """What is to be said of each case, by name, of those that lack something first.
 
@@ -20,12 +19,11 @@ def check_cohort(
         cohort: of any layout.
         task: whose label values are known.
         convention: of the label values; None takes those of any convention of the task.
-        limits: on each file; None takes those of the machine.
     """
     for name, sentence in cohort.refused.items():
         yield name, [Finding("missing-file", cohort.root, sentence)]
     for case in cohort.cases:
-        yield case.name, findings(case, task, convention, limits)
+        yield case.name, findings(case, task, convention)
 
 
 def refused(found: list[Finding]) -> list[Finding]:

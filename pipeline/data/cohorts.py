@@ -4,7 +4,7 @@ Modalities are found by name, never by position; how the files lie is in ``pipel
 """
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -54,10 +54,17 @@ def tell(cohort: Cohort) -> None:
 
 
 def single_case(files: Mapping[str, Path], task: Task) -> Case:
-    """The case of one file, or folder of a DICOM series, a modality, named by modality.
+    """The case of one file, or folder of a DICOM series, a modality.
+
+    It is named by the file of the first modality, or by a pseudonym if a file is DICOM.
+
+    Args:
+        files: by the name of the modality.
+        task: whose modalities are expected.
 
     Raises:
-        UserError: a modality is missing, or one is not of the task.
+        UserError: a modality is missing, one is not of the task, or a folder is not that of one
+            series or stands beside a file.
     """
     known = {canonical(modality): path for modality, path in files.items()}
     wanted = [canonical(modality) for modality in task.modalities]
@@ -67,13 +74,15 @@ def single_case(files: Mapping[str, Path], task: Task) -> Case:
     for modality in wanted:
         if modality not in known:
             raise UserError(f"no {modality} image given: add {modality}=FILE")
-    if any(path.is_dir() for path in known.values()):
-        return _dicom_case([known[modality] for modality in wanted])
-    first = known[wanted[0]]
-    name = re.sub(rf"[_-]?({'|'.join(names_of(wanted[0]))})$", "", stem(first), flags=re.IGNORECASE)
-    return Case(
-        name or first.absolute().parent.name, tuple((known[modality], None) for modality in wanted)
-    )
+    paths = _files([known[modality] for modality in wanted])
+    from pipeline.data.dicom import pseudonym
+
+    hidden = pseudonym(paths)
+    if hidden is not None:
+        return Case(hidden, tuple((path.absolute(), None) for path in paths), private=True)
+    first = stem(paths[0])
+    name = re.sub(rf"[_-]?({'|'.join(names_of(wanted[0]))})$", "", first, flags=re.IGNORECASE)
+    return Case(name or paths[0].absolute().parent.name, tuple((path, None) for path in paths))
 
 
 def written_convention(task: Task, cohort: Cohort, asked: str | None) -> str:
@@ -94,10 +103,10 @@ def find_labels(root: Path, layout: str | None = None) -> tuple[dict[str, Path],
     """
     _check_exists(root, "give the folder of the references")
     root = root.absolute()
-    found = listed(root, layout)
+    found = None if layout == "images" else listed(root, layout)
     cases = found[1].cases if found else ()
     labels = {case.name: case.files["label"][0] for case in cases if "label" in case.files}
-    if not labels and root.is_dir():
+    if not labels and layout != "images" and root.is_dir():
         labels = {stem(path): path for path in sorted(root.iterdir()) if is_volume(path)}
     if not labels:
         from pipeline.data.images2d import find_masks
@@ -118,22 +127,24 @@ def _of_task(root: Path, task: Task, layout: str, listing: Listing) -> Cohort | 
     """The cases that a layout finds and that have any modality of ``task``, or None."""
     wanted = [canonical(modality) for modality in task.modalities]
     _check_declared(listing, wanted)
-    cases, refused = [], {}
+    cases, refused, incomplete = [], {}, []
     for found in sorted(listing.cases, key=lambda case: case.name):
         if not found.files.keys() & set(wanted):
             continue
         problem = found.problem(wanted) or _missing(found, wanted, listing)
         if problem is not None:
             refused[found.name] = problem
+            if found.private:
+                incomplete.append(Case(found.name, tuple(found.files.values()), private=True))
             continue
         images = tuple(found.files[modality] for modality in wanted)
         label, _ = found.files.get("label", (None, None))
-        cases.append(Case(found.name, images, label, private=listing.private))
+        cases.append(Case(found.name, images, label, private=found.private))
     if not cases and not refused:
         return None
     convention = "classes" if task.classes else listing.convention
     notes = (f"{len(cases)} cases in the layout {layout}", *listing.notes)
-    return Cohort(root, convention, tuple(cases), refused, layout, notes)
+    return Cohort(root, convention, tuple(cases), refused, layout, notes, tuple(incomplete))
 
 
 def _check_declared(listing: Listing, wanted: Iterable[str]) -> None:
@@ -147,7 +158,7 @@ def _missing(found: Found, wanted: Iterable[str], listing: Listing) -> str | Non
     missing = next((modality for modality in wanted if modality not in found.files), None)
     if missing is None:
         return None
-    if listing.private:
+    if listing.described:
         return (
             f"case {found.name} has no {missing} series, as far as descriptions tell: name the "
             f"folder of each series, --images {missing}=FOLDER"
@@ -169,8 +180,17 @@ def _images(root: Path, task: Task) -> Cohort | None:
     return replace(cohort, layout="images", notes=notes)
 
 
-def _dicom_case(folders: Iterable[Path]) -> Case:
+def _files(paths: Sequence[Path]) -> list[Path]:
+    """``paths``, or a slice of each DICOM series if they are folders."""
+    folders = [path for path in paths if path.is_dir()]
+    if not folders:
+        return list(paths)
+    for path in paths:
+        if path not in folders:
+            raise UserError(
+                f"{path} is no folder and {folders[0]} is one: give a file a modality, or a folder "
+                "of one DICOM series a modality"
+            )
     from pipeline.data.dicom import only_series
 
-    series = [only_series(folder.absolute()) for folder in folders]
-    return Case(series[0].case, tuple((one.path, None) for one in series), private=True)
+    return [only_series(folder.absolute()).path for folder in folders]

@@ -5,6 +5,7 @@ Sentences name a series by its number and the pseudonym of its study, never by p
 
 import hashlib
 import locale
+import math
 import os
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
@@ -16,8 +17,9 @@ from typing import Any
 import nibabel as nib
 import numpy as np
 
+from pipeline.data.limits import SMALLER, Limits
 from pipeline.data.slices import Slice, is_dicom, is_scan, is_whole, stacked
-from pipeline.data.volumes import Volume
+from pipeline.data.volumes import Volume, is_volume
 from pipeline.errors import UserError
 
 _TAGS = {
@@ -59,9 +61,16 @@ class Series:
 
     @property
     def case(self) -> str:
-        """A stable pseudonym of the study, which cannot be turned back into it."""
-        identity = f"{self.tags['study']}\n{self.tags['patient']}"
-        return f"dicom-{hashlib.sha256(identity.encode()).hexdigest()[:12]}"
+        """A stable pseudonym of the study; of the folder where the study names neither itself nor
+        the patient.
+
+        It is a hash without salt: who can list the identifiers that it may stand for, such as
+        short numbers of patients, can find the one that it does.
+        """
+        study, patient = self.tags["study"], self.tags["patient"]
+        if study or patient:
+            return _pseudonym(f"{study}\n{patient}")
+        return _pseudonym(str(self.path.parent.absolute()))
 
     @property
     def name(self) -> str:
@@ -125,6 +134,20 @@ def series_of(path: Path) -> Series:
     raise UserError(f"{path} is no slice of a DICOM image: give the folder of a series")
 
 
+def pseudonym(images: Iterable[Path]) -> str | None:
+    """How a case of ``images`` is named if one of them is DICOM, else None.
+
+    A DICOM file that cannot be read as a slice is hidden behind a hash of its path.
+    """
+    path = next((path for path in images if not is_volume(path) and is_dicom(path)), None)
+    if path is None:
+        return None
+    try:
+        return series_of(path).case
+    except UserError:
+        return _pseudonym(str(path.absolute()))
+
+
 def only_series(folder: Path) -> Series:
     """The one series directly in ``folder``.
 
@@ -142,7 +165,8 @@ def read_series(path: Path) -> Volume:
     """The volume (H, W, D) of the series that ``path`` is a slice of, rescaled as it says.
 
     Raises:
-        UserError: the slices do not make up a volume, or a file is damaged.
+        UserError: the slices do not make up a volume, one larger than allowed, or a file is
+            damaged.
     """
     import SimpleITK as sitk
 
@@ -152,6 +176,9 @@ def read_series(path: Path) -> Volume:
     reader.SetImageIO("GDCMImageIO")
     reader.SetFileNames([str(one.path) for one in ordered])
     reader.SetOutputPixelType(sitk.sitkFloat32)  # each slice may have a slope of its own
+    num_voxels, limit = math.prod(header.get_data_shape()), Limits.in_force().num_voxels
+    if num_voxels > limit:
+        raise UserError(f"{series.name} has {num_voxels} voxels, and {limit} are the limit: {SMALLER}")
     damaged = UserError(f"{series.name} is damaged: copy it again from its source")
     if not all(is_whole(one.path, _num_bytes(series)) for one in ordered):
         raise damaged
@@ -201,6 +228,10 @@ def _num_bytes(series: Series) -> int:
     """Of the pixels of one slice, stored plainly."""
     columns, rows = series.slices[0].size
     return columns * rows * (int(series.tags["bits"] or 16) // 8)
+
+
+def _pseudonym(identity: str) -> str:
+    return f"dicom-{hashlib.sha256(identity.encode()).hexdigest()[:12]}"
 
 
 class _NoSliceError(Exception):

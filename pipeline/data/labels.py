@@ -7,15 +7,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.data.findings import refusal
-from pipeline.data.limits import Limits
 from pipeline.data.pixels import is_image
 from pipeline.data.volumes import Volume, read_volume
 from pipeline.tasks import Task
 
 
-def read_labels(
-    path: Path, task: Task, convention: str | None, limits: Limits | None = None
-) -> Volume:
+def read_labels(path: Path, task: Task, convention: str | None) -> Volume:
     """A label map (H, W, D) of whole numbers that ``convention`` (or None: any of ``task``) knows.
 
     In a 2D image of a task of two classes, 255 is the class as 1 is, so that one sees it.
@@ -23,7 +20,7 @@ def read_labels(
     Raises:
         UserError: the file cannot be read, has several channels, or holds an unknown value.
     """
-    volume = read_volume(path, limits)
+    volume = read_volume(path)
     shape = volume.array.shape
     if any(size != 1 for size in shape[3:]):
         raise refusal("channels", path, f"has the shape {shape}", "give one (H, W, D) label file")

@@ -18,7 +18,7 @@ from pipeline.data.cohorts import Align, Case, Cohort, find_cohort, written_conv
 from pipeline.data.conventions import settled
 from pipeline.data.splits import Split
 from pipeline.distributed import rank, world_size
-from pipeline.errors import UserError
+from pipeline.errors import UserError, nearest
 from pipeline.progress import console
 from pipeline.tasks import Task, of_domain
 
@@ -61,7 +61,8 @@ def labelled(
 
     Raises:
         UserError: a case lacks a modality, no case has a label, the convention of the labels is
-            neither given nor told by the layout, or the folder of a domain is missing.
+            neither given nor told by the layout or fits no domain, or the folder of a domain is
+            missing.
     """
     folder = Path(root)
     missing = [name for name in domains or () if not (folder / name).is_dir()]
@@ -74,6 +75,11 @@ def labelled(
             "leave the domain out of domains"
         )
     tasks = {name: Task.of(of_domain(domains, name, "task")) for name in domains}
+    known = {name for own in tasks.values() for name in own.conventions}
+    if convention is not None and convention not in known:
+        raise UserError(
+            f"labels {convention!r} is a convention of no domain: {nearest(convention, known)}"
+        )
     cohorts = {
         name: _of_task(
             _found(folder / name, own, layout, align),

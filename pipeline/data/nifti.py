@@ -16,8 +16,8 @@ from nibabel.volumeutils import apply_read_scaling
 from numpy.typing import NDArray
 
 from pipeline.data.findings import FileUserError, refusal, shown
-from pipeline.data.limits import Limits
-from pipeline.data.sources import AGAIN, SMALLER, Source
+from pipeline.data.limits import SMALLER, Limits
+from pipeline.data.sources import AGAIN, Source
 
 HEADER_SIZES = {348: nib.Nifti1Header, 540: nib.Nifti2Header}
 """How long a header is, which is also its first number, and the class of its fields."""
@@ -59,16 +59,16 @@ class Layout:
         return math.prod(self.shape) * self.dtype.itemsize
 
 
-def read_nifti(path: Path, limits: Limits | None = None) -> tuple[NDArray[Any], Any]:
+def read_nifti(path: Path) -> tuple[NDArray[Any], Any]:
     """Voxels (two to seven axes, scaled, not to be written into) and header of a NIfTI file.
 
-    One pass over the file; nothing is allocated that ``limits`` forbid or that the file does not
+    One pass over the file; nothing is allocated that the limits forbid or that the file does not
     hold. ``path`` may be either half of an ``.hdr`` and ``.img`` pair.
 
     Raises:
         FileUserError: with the code of what is wrong.
     """
-    limits = limits or Limits.of_machine()
+    limits = Limits.in_force()
     header_path, image_path = _halves(path)
     source = Source(header_path, limits)
     header, layout = _header(source)
@@ -84,7 +84,7 @@ def read_nifti(path: Path, limits: Limits | None = None) -> tuple[NDArray[Any], 
 
 def read_nifti_header(path: Path) -> Any:
     """The header of a file that ``read_nifti`` has accepted."""
-    return _header(Source(_halves(path)[0], Limits.of_machine()))[0]
+    return _header(Source(_halves(path)[0], Limits.in_force()))[0]
 
 
 def parse_header(content: bytes, path: Path) -> tuple[Any, Layout]:

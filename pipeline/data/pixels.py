@@ -15,6 +15,7 @@ from typing import Any, BinaryIO
 import numpy as np
 from numpy.typing import NDArray
 
+from pipeline.data.limits import SMALLER, Limits
 from pipeline.errors import UserError
 from pipeline.files import write_bytes
 
@@ -129,6 +130,7 @@ def _opened(stream: BinaryIO) -> Any:
         raise _Refused(f"has pixels of the kind {image.mode}: save it as grey or RGB")
     if getattr(image, "n_frames", 1) > 1:
         raise _Refused("holds several images: give one a file")
+    _check_size(image.width * image.height * _CHANNELS[image.mode])
     return image
 
 
@@ -180,7 +182,14 @@ def _only_series(tiff: Any) -> Any:
     pixels = series.keyframe.imagewidth * series.keyframe.imagelength
     if Image.MAX_IMAGE_PIXELS is not None and pixels > 2 * Image.MAX_IMAGE_PIXELS:
         raise _Refused(f"is too large ({pixels} pixels): cut it into smaller images")
+    _check_size(prod(series.shape))
     return series
+
+
+def _check_size(num_values: int) -> None:
+    limit = Limits.in_force().num_voxels
+    if num_values > limit:
+        raise _Refused(f"has {num_values} values, and {limit} are the limit: {SMALLER}")
 
 
 def _has_alpha(series: Any) -> bool:

@@ -7,10 +7,9 @@ from pathlib import Path
 from stat import S_ISREG
 
 from pipeline.data.findings import FileUserError, refusal, shown
-from pipeline.data.limits import Limits
+from pipeline.data.limits import SMALLER, Limits
 
 AGAIN = "copy it again from its source"
-SMALLER = "crop it, or use a machine with more memory"
 _GZIP = b"\x1f\x8b"
 _GZIP_CONTAINER = 16 + zlib.MAX_WBITS
 _CHUNK = 2**16  # small, since each member of a stream copies the rest of its chunk

@@ -12,7 +12,6 @@ from numpy.typing import NDArray
 
 from pipeline import grids
 from pipeline.data import pixels
-from pipeline.data.limits import Limits
 from pipeline.data.nifti import read_nifti, read_nifti_header
 from pipeline.data.slices import is_dicom
 from pipeline.files import write_bytes
@@ -63,12 +62,8 @@ def is_volume(path: Path) -> bool:
     return path.name.lower().endswith(SUFFIXES) and not path.name.startswith(".")
 
 
-def read_volume(path: Path, limits: Limits | None = None) -> Volume:
+def read_volume(path: Path) -> Volume:
     """Read a NIfTI file, 2D image or DICOM series to its end, so that its checksum is verified.
-
-    Args:
-        path: of the file.
-        limits: on the size of a NIfTI file; None takes those of the machine.
 
     Raises:
         UserError: what ``pipeline.data.nifti.read_nifti`` or ``pipeline.data.pixels.read_pixels``
@@ -80,7 +75,7 @@ def read_volume(path: Path, limits: Limits | None = None) -> Volume:
         from pipeline.data.dicom import read_series
 
         return read_series(path)
-    array, header = read_nifti(path, limits)
+    array, header = read_nifti(path)
     return Volume(array.reshape(array.shape + (1,) * (3 - array.ndim)), header)
 
 

@@ -4,12 +4,14 @@ import torch
 from ignite.engine import Engine, Events
 from torch import Tensor, nn
 
+from pipeline.distributed import share_buffers
+
 
 class AveragedWeights:
     """An exponential moving average of the weights, validated and kept in their place.
 
-    Training goes on with the weights themselves. The average forgets faster in the beginning
-    (decay (1 + t) / (10 + t) after t iterations, at most ``decay``).
+    Training goes on with the weights themselves, and ends with the average. The average forgets
+    faster in the beginning (decay (1 + t) / (10 + t) after t iterations, at most ``decay``).
 
     Args:
         network: whose weights are averaged.
@@ -30,6 +32,7 @@ class AveragedWeights:
         self.evaluator.add_event_handler(Events.STARTED, self.swap_in)
         self.evaluator.add_event_handler(Events.COMPLETED, self.swap_out)
         self.evaluator.add_event_handler(Events.EXCEPTION_RAISED, self.fail)
+        engine.add_event_handler(Events.COMPLETED, self.swap_in)
 
     def update(self, engine: Engine) -> None:
         """Move the average towards the weights of this iteration."""
@@ -46,10 +49,11 @@ class AveragedWeights:
                 average.copy_(value)
 
     def swap_in(self, evaluator: Engine) -> None:
-        """Give the network the average."""
+        """Give the network the average, with the buffers of rank 0."""
         if self.average:
             self.trained = {name: value.clone() for name, value in self._state().items()}
             self._take(self.average)
+            share_buffers(self.network)
 
     def swap_out(self, evaluator: Engine) -> None:
         """Give the network its own weights back."""

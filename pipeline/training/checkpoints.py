@@ -99,9 +99,14 @@ class Checkpoints:
             engine.add_event_handler(Events.STARTED, self.load)
         engine.add_event_handler(Events.EPOCH_COMPLETED, self)
         if self.interval is not None:
-            engine.add_event_handler(Events.ITERATION_COMPLETED(every=self.interval), self)
+            engine.add_event_handler(Events.ITERATION_COMPLETED(every=self.interval), self.within)
         engine.add_event_handler(Events.COMPLETED, self.complete)
         engine.add_event_handler(Events.EXCEPTION_RAISED, self.interrupt)
+
+    def within(self, engine: Engine) -> None:
+        """Write a checkpoint in the middle of an epoch; at its end schedule and scores are due."""
+        if engine.state.iteration % engine.state.epoch_length:
+            self(engine)
 
     def __call__(self, engine: Engine) -> None:
         """Write a checkpoint of this moment; the one before goes, unless it is to be kept."""
@@ -126,7 +131,8 @@ class Checkpoints:
         """Set everything to the last checkpoint.
 
         Raises:
-            UserError: its weights are of another network, or other processes wrote it.
+            UserError: its weights are of another network, or it was written by other processes or
+                for other cases.
         """
         folder = last_checkpoint(self.root)
         if folder is None:
@@ -140,6 +146,11 @@ class Checkpoints:
             engine.scaler.load_state_dict(states["scaler"])
         for name, value in states["best"].items():
             setattr(self.evaluator.state, name, value)
+        if states["epoch_length"] != engine.state.epoch_length:
+            raise UserError(
+                f"an epoch of {folder} had {states['epoch_length']} steps and has "
+                f"{engine.state.epoch_length} with these cases: give the cases of the run"
+            )
         iteration = states["iteration"]
         epoch, done = divmod(iteration, engine.state.epoch_length)
         engine.state.epoch, engine.state.iteration = epoch, iteration
@@ -180,6 +191,7 @@ class Checkpoints:
             "scaler": engine.scaler.state_dict() if engine.scaler is not None else {},
             "best": {name: getattr(self.evaluator.state, name) for name in names},
             "iteration": engine.state.iteration,
+            "epoch_length": engine.state.epoch_length,
             "randomness": gathered(randomness()),
         }
 

@@ -25,7 +25,7 @@ class Progress:
         self.targets = targets
         self.start = 0.0
         self.first = 0
-        self.total = 0.0
+        self.total, self.steps = 0.0, 0
         columns = (TextColumn("{task.description}"), BarColumn(), TimeRemainingColumn())
         self.bar = Bar(*columns, console=console, disable=not console.is_terminal)
 
@@ -47,13 +47,13 @@ class Progress:
 
     def begin_epoch(self, engine: Engine) -> None:
         """Forget the losses of the epoch before."""
-        self.total = 0.0
+        self.total, self.steps = 0.0, 0
         self.first = self.first or engine.state.epoch
 
     def advance(self, engine: Engine) -> None:
         """Show the loss of this iteration."""
         loss = engine.state.output[0]["loss"].item()
-        self.total += loss
+        self.total, self.steps = self.total + loss, self.steps + 1
         epochs = f"epoch {engine.state.epoch}/{engine.state.max_epochs}"
         self.bar.update(
             self.item, completed=engine.state.iteration, description=f"{epochs}  loss {loss:.4f}"
@@ -66,7 +66,7 @@ class Progress:
         done, count = engine.state.epoch, engine.state.max_epochs
         elapsed = monotonic() - self.start
         left = timedelta(seconds=round(elapsed / (done - self.first + 1) * (count - done)))
-        loss = self.total / engine.state.epoch_length
+        loss = self.total / self.steps
         console.print(f"epoch {done}/{count}  loss {loss:.4f}  left {left}", soft_wrap=True)
 
     def end(self, engine: Engine) -> None:

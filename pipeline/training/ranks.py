@@ -4,7 +4,7 @@ import ignite.distributed as idist
 from ignite.engine import Engine, Events
 from torch import Tensor, nn
 
-from pipeline.distributed import world_size
+from pipeline.distributed import share_buffers, world_size
 
 
 class Agree:
@@ -39,9 +39,8 @@ class Agree:
 
     def share_buffers(self, evaluator: Engine) -> None:
         """Take the buffers of rank 0."""
-        for buffer in self.network.buffers():
-            buffer.copy_(idist.broadcast(buffer, src=0))
+        share_buffers(self.network)
 
 
 def _mean(value: Tensor) -> Tensor:
-    return idist.all_reduce(value) / world_size() if world_size() > 1 else value
+    return idist.all_reduce(value.clone()) / world_size() if world_size() > 1 else value

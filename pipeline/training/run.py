@@ -15,7 +15,8 @@ from pipeline.data.cohort_checks import refuse_cases
 from pipeline.distributed import start
 from pipeline.errors import UserError
 from pipeline.progress import console
-from pipeline.tasks import of_domain
+from pipeline.runs import check_output
+from pipeline.tasks import Task, of_domain
 
 
 def train(
@@ -54,6 +55,8 @@ def train(
     workflow.initialize()
     parser = workflow.parser
     start(parser.get_parsed_content("seed"))
+    check_output(Bundle(output), parser.get(), parser.get_parsed_content("goes_on"))
+    check_channels(parser)
     check_cases(parser)
     network = parser.get_parsed_content("network_def")
     domains = parser.get_parsed_content("domains")
@@ -83,6 +86,23 @@ def check_cases(parser: ConfigParser) -> None:
     )
 
 
+def check_channels(parser: ConfigParser) -> None:
+    """Refuse a network whose channels are not those of the task.
+
+    Raises:
+        UserError: with the number that the task asks for.
+    """
+    task = Task.of(parser.get_parsed_content("task"))
+    for key in ("in_channels", "out_channels"):
+        wanted = getattr(task, key)
+        if key in parser["network_def"]:
+            found = parser.get_parsed_content(f"network_def::{key}")
+            if found != wanted:
+                raise UserError(
+                    f"network_def::{key} is {found} and the task needs {wanted}: leave the key out"
+                )
+
+
 def check_domains(
     domains: Mapping[str, Mapping[str, Any]], network: nn.Module, cohort: Cohort
 ) -> None:
@@ -109,13 +129,15 @@ def check_domains(
 
 
 def check_disk(output: Path, network: nn.Module) -> None:
-    """Refuse a disk that cannot hold the run: best weights twice, and two checkpoints at a time.
+    """Refuse a disk that cannot hold the best weights twice and two checkpoints.
+
+    A checkpoint holds weights, their average and two moments of the optimiser.
 
     Raises:
         UserError: with the space that is needed.
     """
     weights = sum(tensor.nbytes for tensor in network.state_dict().values())
-    needed = 8 * weights + 2**26
+    needed = 10 * weights + 2**26
     folder = next(path for path in (output.resolve(), *output.resolve().parents) if path.exists())
     free = disk_usage(folder).free
     if free < needed:

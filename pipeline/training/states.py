@@ -44,14 +44,14 @@ def unpacked(state: Any, tensors: Mapping[str, Tensor]) -> Any:
 
 
 def randomness() -> dict[str, Any]:
-    """The states of all generators that a network may draw from."""
+    """The states of all generators that a network on this process's device may draw from."""
     numpy: Any = np.random.get_state(legacy=False)  # noqa: NPY002
     numpy["state"]["key"] = torch.from_numpy(numpy["state"]["key"].astype(np.int64))
     return {
         "python": random.getstate(),
         "numpy": numpy,
         "torch": torch.get_rng_state(),
-        "cuda": torch.cuda.get_rng_state_all() if torch.cuda.is_available() else [],
+        "cuda": torch.cuda.get_rng_state() if torch.cuda.is_available() else None,
     }
 
 
@@ -63,5 +63,5 @@ def restore_randomness(state: Mapping[str, Any]) -> None:
     numpy["state"]["key"] = numpy["state"]["key"].numpy().astype(np.uint32)
     np.random.set_state(numpy)  # noqa: NPY002
     torch.set_rng_state(state["torch"])
-    if state["cuda"]:
-        torch.cuda.set_rng_state_all(state["cuda"])
+    if state["cuda"] is not None and torch.cuda.is_available():
+        torch.cuda.set_rng_state(state["cuda"])

@@ -23,7 +23,13 @@ def test_the_average_forgets_at_its_decay_and_validation_sees_it():
     averaged = AveragedWeights(network, evaluator, decay=0.5)
     engine = trainer(network)
     averaged.attach(engine)
-    engine.add_event_handler(Events.EPOCH_COMPLETED, lambda _: evaluator.run([0]))
+    afterwards = []
+
+    def validate(_engine: Engine) -> None:
+        evaluator.run([0])
+        afterwards.append(network.weight.item())
+
+    engine.add_event_handler(Events.EPOCH_COMPLETED, validate)
     engine.run([1.0, 3.0, 5.0])
     # decays 2/11, 3/12, 4/13 of the warm-up are below 0.5; the first average is the first weight
     average = 1.0
@@ -31,7 +37,8 @@ def test_the_average_forgets_at_its_decay_and_validation_sees_it():
         decay = (1 + step) / (10 + step)
         average = decay * average + (1 - decay) * value
     assert seen == pytest.approx([average])
-    assert network.weight.item() == 5.0  # training goes on with its own
+    assert afterwards == [5.0]  # training goes on with its own
+    assert network.weight.item() == pytest.approx(average)  # and ends with the average
 
 
 def test_weights_come_back_after_a_validation_that_failed():
@@ -45,6 +52,7 @@ def test_weights_come_back_after_a_validation_that_failed():
     engine = trainer(network)
     averaged.attach(engine)
     engine.run([1.0, 3.0])
+    averaged.swap_out(engine)
     with pytest.raises(RuntimeError):
         evaluator.run([0])
     assert network.weight.item() == 3.0

@@ -9,6 +9,9 @@ from pathlib import Path
 
 import pytest
 
+from pipeline.data.phantom import write_cohort
+from pipeline.errors import UserError
+from pipeline.runs import goes_on
 from tests.conftest import TINY
 from tests.training.curves import curve, names, pictures
 
@@ -85,6 +88,27 @@ def test_going_on_with_other_settings_is_refused(cohort, whole, unet_bundles):
     )
     assert status == 2
     assert "was trained with another batch_size (1)" in " ".join(err.split())
+
+
+def test_going_on_with_other_cases_is_refused(whole, tmp_path, unet_bundles):
+    write_cohort(tmp_path / "others", 3, shape=(20, 18, 16), seed=9)
+    for path in (tmp_path / "others").iterdir():
+        path.rename(path.with_name(f"other-{path.name}"))
+    status, _, err = unet_bundles("train", whole, "--data", tmp_path / "others", "--resume")
+    assert status == 2
+    assert "split.json" in err
+
+
+@pytest.mark.parametrize(
+    ("given", "meant"), [(True, True), (False, False), ("true", True), ("FALSE", False)]
+)
+def test_resume_is_understood_as_monai_gives_it(given, meant):
+    assert goes_on(given) is meant
+
+
+def test_a_resume_that_is_neither_true_nor_false_is_refused():
+    with pytest.raises(UserError, match="resume takes true or false, not 'maybe'"):
+        goes_on("maybe")
 
 
 def test_going_on_without_a_checkpoint_is_refused(cohort, tmp_path, unet_bundles):

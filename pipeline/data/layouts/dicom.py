@@ -32,7 +32,7 @@ def find(root: Path) -> Listing:
         studies[series.case].append(series)
     notes = tuple(_note(series) for study in studies.values() for series in study)
     cases = tuple(_case(name, study) for name, study in studies.items())
-    return Listing(root, cases, private=True, notes=notes)
+    return Listing(root, cases, described=True, notes=notes)
 
 
 def told_modality(series: Series) -> str | None:
@@ -81,7 +81,7 @@ def _case(name: str, study: list[Series]) -> Found:
             check_series(candidates[0])
         except UserError as error:
             problems[modality] = str(error)
-    return Found(name, files, problems)
+    return Found(name, files, problems, private=True)
 
 
 def _note(series: Series) -> str:

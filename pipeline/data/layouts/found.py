@@ -20,11 +20,13 @@ class Found:
         name: names the outputs.
         files: by canonical modality; the label under "label".
         problems: a sentence by modality that cannot be used; "" stands for the whole case.
+        private: whether the paths may name a patient.
     """
 
     name: str
     files: Mapping[str, Image]
     problems: Mapping[str, str] = field(default_factory=dict)
+    private: bool = False
 
     def problem(self, modalities: Iterable[str]) -> str | None:
         """Why the case cannot be used for these canonical modalities, or None."""
@@ -40,7 +42,7 @@ class Listing:
         cases: in any order.
         convention: of the label files' values, where the layout tells it.
         modalities: canonical names that ``source`` declares for all cases, or None.
-        private: whether the paths may name a patient.
+        described: whether modalities are told by the descriptions of DICOM series.
         notes: for the screen only.
     """
 
@@ -48,7 +50,7 @@ class Listing:
     cases: tuple[Found, ...]
     convention: str | None = None
     modalities: tuple[str, ...] | None = None
-    private: bool = False
+    described: bool = False
     notes: tuple[str, ...] = ()
 
 

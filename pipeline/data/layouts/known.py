@@ -4,6 +4,7 @@ from pathlib import Path
 
 from pipeline.data.layouts import bids, decathlon, dicom, folders, lists, nnunet, pattern
 from pipeline.data.layouts.found import Listing
+from pipeline.data.layouts.private import pseudonymous
 from pipeline.errors import UserError, nearest
 
 _LAYOUTS = {
@@ -27,14 +28,15 @@ def listed(root: Path, layout: str | None = None) -> tuple[str, Listing] | None:
         layout: the name of a layout, or ``pattern:`` and a pattern; None recognises it.
 
     Raises:
-        UserError: there is no such layout, or what it needs is missing or damaged.
+        UserError: there is no such layout, what it needs is missing or damaged, or two of its cases
+            are one DICOM study.
     """
     if layout is None:
         layout = next((name for name in _LAYOUTS if _LAYOUTS[name].recognises(root)), None)
-        return None if layout is None else (layout, _LAYOUTS[layout].find(root))
+        return None if layout is None else (layout, pseudonymous(_LAYOUTS[layout].find(root)))
     if layout.startswith(_PATTERN):
-        return "pattern", pattern.find(root, layout.removeprefix(_PATTERN))
+        return "pattern", pseudonymous(pattern.find(root, layout.removeprefix(_PATTERN)))
     if layout not in _LAYOUTS:
         known = [*_LAYOUTS, "images", _PATTERN + "{case}_{modality}.nii.gz"]
         raise UserError(f"unknown layout {layout!r}: {nearest(layout, known)}")
-    return layout, _LAYOUTS[layout].find(root)
+    return layout, pseudonymous(_LAYOUTS[layout].find(root))
