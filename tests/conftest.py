@@ -1,12 +1,13 @@
 """A phantom cohort, a run trained on it in seconds, and where the real cases are."""
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
 from pipeline.cli import main
+from pipeline.data.limits import limit_files
 from pipeline.data.phantom import write_cohort
 
 ROOT = Path(__file__).parents[1]
@@ -37,6 +38,13 @@ def run(cohort: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
         main(["train", "unet3d", "--data", str(cohort), "--output", str(output), "--set", *TINY])
     assert end.value.code == 0
     return output
+
+
+@pytest.fixture
+def set_limit() -> Iterator[Callable[[int], None]]:
+    """Allow files of so many bytes, until the test ends."""
+    yield lambda num_bytes: limit_files(num_bytes / 2**30)
+    limit_files(None)
 
 
 @pytest.fixture

@@ -99,6 +99,11 @@ def test_a_domain_without_a_folder_is_told(root):
         labelled(str(root), TASK, "brats2023", {**DOMAINS, "lung": DOMAINS["heart"]})
 
 
+def test_a_convention_of_no_domain_is_told_with_the_nearest(root):
+    with pytest.raises(UserError, match=r"'brats2032' .* no domain: did you mean brats2023\?"):
+        labelled(str(root), TASK, "brats2032", DOMAINS)
+
+
 def test_every_domain_trains_and_validates(root, tmp_path):
     cohort = labelled(str(root), TASK, "brats2023", DOMAINS)
     for seed in range(4):

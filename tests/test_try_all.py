@@ -14,7 +14,7 @@ def test_every_bundle_trains_evaluates_and_segments_real_cases(real_data, tmp_pa
         [
             *(sys.executable, ROOT / "scripts/try_all.py", "--output", tmp_path / "out"),
             *("--data", real_data / "brats2018", "--hippocampus", real_data / "hippocampus"),
-            *("--epochs", "1", "--cases", "3"),
+            *("--epochs", "1", "--cases", "2"),
         ],
         capture_output=True,
         text=True,

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 from tyro.conf import Positional
 
 from pipeline.cli.common import Alignment, Common, Convention
-from pipeline.errors import UserError
 
 if TYPE_CHECKING:
     from pipeline.data.cohorts import Cohort
@@ -39,9 +38,9 @@ class Check(Common):
         """Print what was found in each case; 1 if a case is refused."""
         from pipeline.bundles import find_bundle
         from pipeline.data.cohort_checks import check_cohort, refused
-        from pipeline.data.cohorts import Align, find_cohort
+        from pipeline.data.cohorts import Align, find_cohort, tell
         from pipeline.data.described import described_task
-        from pipeline.progress import over_cases
+        from pipeline.progress import console, over_cases
 
         own = described_task(self.data) if self.bundle is None else None
         task = own or find_bundle(self.bundle or "unet3d").task
@@ -51,6 +50,9 @@ class Check(Common):
         convention = self.labels or cohort.convention
         if convention is not None:
             task.values(convention)
+        tell(cohort)
+        if cohort.labelled:
+            console.print(f"labels follow {convention or ' or '.join(task.conventions)}")
         found = {}
         with over_cases("check", len(cohort.cases) + len(cohort.refused)) as on_case:
             for name, findings in check_cohort(cohort, task, convention):

@@ -7,6 +7,9 @@ from pathlib import Path
 
 from pipeline.data.findings import shown
 
+_REST = r"""[^\s:,;()'"]*"""
+"""What a path in a sentence goes on with."""
+
 
 @dataclass(frozen=True)
 class Align:
@@ -110,6 +113,6 @@ def _hidden(text: str, folder: Path, name: str) -> str:
             paths = folder.iterdir() if folder.is_dir() else ()
             names = sorted((written(Path(path.name)) for path in paths), key=len, reverse=True)
             known = "|".join(map(re.escape, names))  # which may hold what ends a word
-            path = rf"{re.escape(written(folder))}(/({known}))?[^\s:,;()'"]*"
+            path = rf"{re.escape(written(folder))}(/({known}))?{_REST}"
             text = re.sub(path, lambda _: name, text)
     return text

@@ -61,11 +61,11 @@ class Series:
 
     @property
     def case(self) -> str:
-        """A stable pseudonym of the study; of the folder where the study names neither itself nor
-        the patient.
+        """A stable pseudonym of the study.
 
-        It is a hash without salt: who can list the identifiers that it may stand for, such as
-        short numbers of patients, can find the one that it does.
+        Of the folder where the study names neither itself nor the patient. It is a hash without
+        salt: who can list the identifiers that it may stand for, such as short numbers of patients,
+        can find the one that it does.
         """
         study, patient = self.tags["study"], self.tags["patient"]
         if study or patient:
@@ -178,15 +178,18 @@ def read_series(path: Path) -> Volume:
     reader.SetOutputPixelType(sitk.sitkFloat32)  # each slice may have a slope of its own
     num_voxels, limit = math.prod(header.get_data_shape()), Limits.in_force().num_voxels
     if num_voxels > limit:
-        raise UserError(f"{series.name} has {num_voxels} voxels, and {limit} are the limit: {SMALLER}")
+        raise UserError(
+            f"{series.name} has {num_voxels} voxels, and {limit} are the limit: {SMALLER}"
+        )
     damaged = UserError(f"{series.name} is damaged: copy it again from its source")
     if not all(is_whole(one.path, _num_bytes(series)) for one in ordered):
         raise damaged
     try:
-        array = np.transpose(sitk.GetArrayFromImage(reader.Execute()), (2, 1, 0))
+        pixels = sitk.GetArrayFromImage(reader.Execute())
     except RuntimeError as error:
         raise damaged from error
-    return Volume(array, header)
+    # ITK stacks slices of one row as if they were rows; the order in memory is the same.
+    return Volume(pixels.reshape(header.get_data_shape()[::-1]).transpose(2, 1, 0), header)
 
 
 def series_header(path: Path) -> Any:

@@ -10,7 +10,6 @@ import pytest
 from pipeline.data.admission import admit, findings
 from pipeline.data.cohorts import Case
 from pipeline.data.findings import CODES, Severity
-from pipeline.data.limits import Limits
 from pipeline.errors import UserError
 from pipeline.tasks import Task
 
@@ -57,8 +56,8 @@ def t1_of(case):
     return case.images[1][0]
 
 
-def codes(case, convention="brats2023", limits=None):
-    return [finding.code for finding in findings(case, TASK, convention, limits)]
+def codes(case, convention="brats2023"):
+    return [finding.code for finding in findings(case, TASK, convention)]
 
 
 def test_a_good_case_gives_no_finding_and_is_read_as_it_is(case):
@@ -80,9 +79,19 @@ def test_each_file_that_cannot_be_read_is_told(case):
     ]
 
 
-def test_an_image_above_the_limit_is_refused_before_it_is_read(case):
-    assert codes(case, limits=Limits(8 * 336)) == []  # 6 x 7 x 8 voxels of at most 8 bytes
-    assert codes(case, limits=Limits(8 * 335)) == ["too-large", "too-large"]
+def test_an_image_above_the_limit_is_refused_before_it_is_read(case, set_limit):
+    set_limit(8 * 336)  # 6 x 7 x 8 voxels of at most 8 bytes
+    assert codes(case) == []
+    set_limit(8 * 335)
+    assert codes(case) == ["too-large", "too-large"]
+
+
+def test_processes_that_are_started_have_the_limit(set_limit):
+    set_limit(1000)
+    code = "from pipeline.data.limits import Limits; print(Limits.in_force().num_bytes)"
+    command = [sys.executable, "-c", code]
+    done = subprocess.run(command, capture_output=True, text=True, cwd=ROOT, check=True)
+    assert done.stdout.strip() == "1000"
 
 
 @pytest.mark.parametrize(
@@ -303,6 +312,23 @@ def test_check_takes_a_limit(unet_bundles, two_cases):
     status, _, err = unet_bundles("check", two_cases, "--max-gib", "0")
     assert status == 2
     assert "--max-gib takes a size above 0" in err
+
+
+@pytest.mark.parametrize("verb", ["segment", "train"])
+def test_a_limit_holds_for_what_reads_the_cases(unet_bundles, run, two_cases, tmp_path, verb):
+    arguments = {
+        "segment": (run, "--images", two_cases, "--output", tmp_path / "out"),
+        "train": ("unet3d", "--data", two_cases, "--output", tmp_path / "run", "--workers", "0"),
+    }[verb]
+    status, _, err = unet_bundles(verb, *arguments, "--max-gib", "0.00001")
+    assert status > 0
+    assert "(--max-gib)" in err
+
+
+def test_check_says_what_it_takes_the_cases_for(unet_bundles, two_cases):
+    _, _, err = unet_bundles("check", two_cases)
+    assert "2 cases in the layout folders" in err
+    assert "labels follow brats2023" in err
 
 
 def test_check_imports_no_torch(two_cases):

@@ -82,6 +82,25 @@ def test_what_a_file_does_not_cover_is_zero():
     assert (result[..., 4:] == 0).all()
 
 
+def test_the_border_survives_the_rounding_of_a_rotated_grid():
+    turned, motion = rigid((10, 20, 30), (0.1, 0.2, 0.3)), rigid((3, 5, 7), (1, 2, 3))
+    reference = volume_of(np.zeros((5, 5, 5), np.float32), turned)
+    moving = volume_of(np.ones((5, 5, 5), np.float32), motion @ turned)
+    np.testing.assert_allclose(resampled(moving, reference, motion).array, 1, atol=1e-6)
+
+
+def test_the_outer_half_of_thick_slices_is_covered():
+    thick = np.diag([1.0, 1, 5, 1])
+    moving = volume_of(np.full((4, 4, 3), 7, np.float32), thick)
+    fine = np.diag([1.0, 1, 1, 1])
+    fine[2, 3] = -4
+    reference = volume_of(np.zeros((4, 4, 20), np.float32), fine)
+    result = resampled(moving, reference, np.eye(4)).array
+    # Slices of 5 mm at 0, 5 and 10 mm reach from -2.5 to 12.5 mm; the first voxel is at -4 mm.
+    assert [int(place) - 4 for place in np.flatnonzero(result[0, 0])] == list(range(-2, 13))
+    assert set(np.unique(result)) == {0, 7}
+
+
 def test_a_volume_on_the_grid_already_keeps_its_voxels():
     first = volume_of(np.ones((4, 4, 4), np.float32), np.eye(4))
     other = volume_of(np.arange(64, dtype=np.int16).reshape(4, 4, 4), np.eye(4))

@@ -275,6 +275,11 @@ def test_a_single_case_needs_the_modalities_of_the_task(tmp_path, modalities, se
         single_case({name: tmp_path / f"{name}.nii" for name in modalities}, GLIOMA)
 
 
+def test_masks_are_found_where_the_layout_images_is_asked_for(tmp_path):
+    touch(tmp_path / "a_mask.png", tmp_path / "b.nii.gz")
+    assert find_labels(tmp_path, "images") == ({"a": tmp_path / "a_mask.png"}, None)
+
+
 def test_links_to_case_folders_are_followed_and_circles_end(tmp_path):
     write_case(tmp_path / "store" / "a", BRATS2023)
     cohort = tmp_path / "cohort"

@@ -1,14 +1,16 @@
 """DICOM series become volumes; what is no volume is refused by name."""
 
 import locale
+from pathlib import Path
 
 import numpy as np
 import pytest
 import SimpleITK as sitk
 
-from pipeline.data.cohorts import find_cohort, single_case
-from pipeline.data.dicom import find_series
+from pipeline.data.cohorts import find_cohort, find_labels, single_case
+from pipeline.data.dicom import Series, find_series
 from pipeline.data.layouts.dicom import told_modality
+from pipeline.data.slices import Slice
 from pipeline.data.volumes import read_header, read_volume
 from pipeline.errors import UserError
 from pipeline.tasks import Task
@@ -178,6 +180,111 @@ def test_private_paths_leave_what_is_told_of_a_case(tmp_path):
     (case,) = find_cohort(write_study(tmp_path / PATIENT), GLIOMA).cases
     text = case.without_paths(f"{case.images[0][0]} and {case.images[1][0]} differ")
     assert text == f"{case.name} and {case.name} differ"
+
+
+def test_no_file_below_a_private_folder_leaves_what_is_told(tmp_path):
+    folder = FakeSeries().write(tmp_path / PATIENT)
+    spaced = folder / f"{PATIENT}, copy (2).dcm"
+    (folder / "IM97.dcm").rename(spaced)
+    (case,) = find_cohort(tmp_path, FLAIR).cases
+    inner = folder / "inner" / f"{PATIENT}.dcm"
+    assert case.without_paths(f"no {spaced}: copy it") == f"no {case.name}: copy it"
+    assert case.without_paths(f"'{inner}' is gone") == f"'{case.name}' is gone"
+
+
+def one_file(folder):
+    """A DICOM file that is named after the patient, as it lies beside others."""
+    file = min(FakeSeries().write(folder).iterdir())
+    return file.rename(folder / f"{PATIENT}_flair.dcm")
+
+
+def listed_file(root):
+    file = one_file(root / "slices")
+    (root / "cases.csv").write_text(f"case,flair\n{PATIENT},slices/{file.name}\n")
+    return find_cohort(root, FLAIR).cases
+
+
+def matched_file(root):
+    one_file(root)
+    return find_cohort(root, FLAIR, "pattern:{case}_{modality}.dcm").cases
+
+
+@pytest.mark.parametrize(
+    "find",
+    [lambda root: (single_case({"flair": one_file(root)}, FLAIR),), listed_file, matched_file],
+    ids=["alone", "in a list", "by a pattern"],
+)
+def test_a_dicom_file_makes_a_case_private_however_it_is_given(tmp_path, find):
+    (case,) = find(tmp_path)
+    (expected,) = find_cohort(write_study(tmp_path / "study") / f"{PATIENT}-1", FLAIR).cases
+    assert (case.private, case.name) == (True, expected.name)
+    assert case.without_paths(str(case.images[0][0])) == case.name
+
+
+def test_a_file_that_is_no_slice_hides_its_name_too(tmp_path):
+    file = one_file(tmp_path)
+    file.write_bytes(file.read_bytes()[:140])
+    case = single_case({"flair": file}, FLAIR)
+    assert case.private
+    assert PATIENT not in case.name
+
+
+def test_a_refused_row_of_a_list_hides_the_patient(tmp_path):
+    file = one_file(tmp_path / "slices")
+    row = f"{PATIENT},slices/{file.name},{PATIENT}.dcm"
+    (tmp_path / "cases.csv").write_text(f"case,flair,t1\n{row}\n")
+    cohort = find_cohort(tmp_path, Task(("flair", "t1"), regions=("WT",)))
+    ((name, told),) = cohort.without_paths(cohort.refused).items()
+    assert name.startswith("dicom-")
+    assert "has no file" in told
+    assert PATIENT not in told
+    assert str(tmp_path) not in told
+
+
+def test_two_rows_of_one_study_are_not_one_case(tmp_path):
+    file = one_file(tmp_path / "slices")
+    rows = [f"{name},slices/{file.name}" for name in ("a", "b")]
+    (tmp_path / "cases.csv").write_text("\n".join(["case,flair", *rows]))
+    with pytest.raises(UserError, match=r"several cases in .*cases\.csv are of the DICOM study"):
+        find_cohort(tmp_path, FLAIR)
+
+
+def test_a_label_of_a_list_is_found_by_the_pseudonym(tmp_path):
+    file = one_file(tmp_path / "slices")
+    (tmp_path / "label.nii").touch()
+    row = f"{PATIENT},slices/{file.name},label.nii"
+    (tmp_path / "cases.csv").write_text(f"case,flair,label\n{row}\n")
+    (case,) = find_cohort(tmp_path, FLAIR).cases
+    assert find_labels(tmp_path)[0] == {case.name: tmp_path / "label.nii"}
+
+
+def test_studies_without_any_identifier_are_told_apart_by_their_folders():
+    def unnamed(folder, **tags):
+        one = Slice(Path(folder, "IM1"), (0, 0, 0), AXIAL, (5, 4), (1, 1), 2)
+        return Series({"study": "", "patient": ""} | tags, (one,)).case
+
+    assert unnamed("/a") == unnamed("/a")
+    assert unnamed("/a") != unnamed("/b")
+    assert unnamed("/a", patient="7") == unnamed("/b", patient="7")
+    assert unnamed("/a", study="1.2") == unnamed("/b", study="1.2")
+
+
+def test_a_folder_beside_a_file_ends_in_a_sentence(tmp_path):
+    folder = FakeSeries().write(tmp_path / "series")
+    (tmp_path / "t1.nii.gz").touch()
+    files = {"flair": folder, "t1": tmp_path / "t1.nii.gz"}
+    with pytest.raises(UserError, match=r"t1\.nii\.gz is no folder and .*series is one"):
+        single_case(files, Task(("flair", "t1"), regions=("WT",)))
+
+
+def test_a_series_above_the_limit_is_refused_without_path(tmp_path, set_limit):
+    path = min(FakeSeries().write(tmp_path / PATIENT).iterdir())
+    set_limit(8 * 80)  # 5 x 4 x 4 voxels of at most 8 bytes
+    assert read_volume(path).array.size == 80
+    set_limit(8 * 79)
+    with pytest.raises(UserError, match="has 80 voxels, and 79 are the limit") as error:
+        read_volume(path)
+    assert PATIENT not in str(error.value)
 
 
 @pytest.mark.real_data

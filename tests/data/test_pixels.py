@@ -191,6 +191,18 @@ def test_an_image_that_cannot_be_used_ends_in_a_sentence_that_names_it(tmp_path,
         read_volume(path)
 
 
+@pytest.mark.parametrize("name", ["rgb.png", "rgb.tif"])
+def test_an_image_above_the_limit_ends_in_a_sentence(tmp_path, set_limit, name):
+    function, array, options, _ = FILES[name]
+    path = function(tmp_path / name, array, **options)
+    set_limit(8 * array.size)
+    assert read_pixels(path).size == array.size
+    set_limit(8 * array.size - 1)
+    for read in (read_pixels, count_channels):
+        with pytest.raises(UserError, match=rf"{name} has {array.size} values, and "):
+            read(path)
+
+
 @pytest.mark.parametrize("value", [1, 255])
 def test_a_mask_of_two_classes_says_1_or_255(tmp_path, value):
     mask = (GREY > 7).astype(np.uint8) * value
