@@ -17,7 +17,10 @@ def test_interrupting_leaves_a_usable_checkpoint_and_says_where(cohort, tmp_path
     command = [sys.executable, "-m", "pipeline", "train", "unet3d", "--data", str(cohort)]
     settings = [*TINY[2:], "max_epochs=10000", "val_interval=10000"]
     process = subprocess.Popen(
-        [*command, "--output", str(run), "--set", *settings], stderr=subprocess.PIPE, text=True
+        [*command, "--output", str(run), "--set", *settings],
+        stderr=subprocess.PIPE,
+        text=True,
+        preexec_fn=heed_interruptions,
     )
     wait_for_checkpoint(run)
     os.kill(process.pid, signal.SIGINT)
@@ -30,6 +33,11 @@ def test_interrupting_leaves_a_usable_checkpoint_and_says_where(cohort, tmp_path
     case = min(cohort.iterdir())
     status, _, _ = unet_bundles("segment", run, "--images", case, "--output", tmp_path / "out")
     assert status == 0
+
+
+def heed_interruptions() -> None:
+    """Undo what shells do to processes in the background."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def wait_for_checkpoint(run: Path) -> None:
