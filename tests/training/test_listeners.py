@@ -1,9 +1,10 @@
 import pytest
 import torch
 from ignite.engine import Engine, Events
+from monai.engines import IterationEvents
 from torch import nn
 
-from pipeline.training import AveragedWeights, Schedule, StopEarly
+from pipeline.training import AveragedWeights, ClipGradients, Schedule, StopEarly
 
 
 def weight(value: float) -> nn.Linear:
@@ -71,6 +72,18 @@ def test_training_stops_when_the_best_epoch_is_long_ago():
     engine.add_event_handler(Events.EPOCH_COMPLETED, validate)
     engine.run([0], max_epochs=10)
     assert engine.state.epoch == 5
+
+
+@pytest.mark.parametrize(("max_norm", "found"), [(1.0, (0.6, 0.8)), (10.0, (3.0, 4.0))])
+def test_gradients_are_scaled_down_to_the_norm_between_backward_and_step(max_norm, found):
+    network = nn.Linear(2, 1, bias=False)
+    engine = Engine(lambda _engine, _batch: None)
+    engine.register_events(*IterationEvents)
+    engine.scaler = None
+    ClipGradients(network, max_norm).attach(engine)
+    network.weight.grad = torch.tensor([[3.0, 4.0]])
+    engine.fire_event(IterationEvents.BACKWARD_COMPLETED)
+    assert network.weight.grad[0].tolist() == pytest.approx(found)
 
 
 def schedules(lr_schedule, scores):
