@@ -12,6 +12,7 @@ from safetensors.torch import load_file
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from pipeline.cli import main
+from tests.decathlon import write_decathlon
 
 pytestmark = pytest.mark.filterwarnings(
     "ignore:parsing config_file:UserWarning",  # MONAI says that a config is code
@@ -22,25 +23,6 @@ TINY = (
     *("domains::brats::patch_size=[16,16,16]", "domains::hippocampus::pools=1"),
     *("domains::hippocampus::spacing=null", "domains::hippocampus::patch_size=[16,16,8]"),
 )
-
-
-def write_decathlon(root: Path, count: int, prefix: str = "s") -> Path:
-    """Cases of one modality and two structures, the second above the first."""
-    entries = []
-    for i in range(count):
-        label = np.zeros((20, 18, 22), np.uint8)
-        label[6:14, 5:12, 4 + i : 10] = 1
-        label[6:14, 5:12, 12:18] = 2
-        noise = np.random.default_rng(i).normal(100, 5, label.shape)
-        names = {"image": f"imagesTr/{prefix}_{i}.nii.gz", "label": f"labelsTr/{prefix}_{i}.nii.gz"}
-        for key, array in (("image", noise + 60 * label), ("label", label)):
-            (root / names[key]).parent.mkdir(parents=True, exist_ok=True)
-            image = nib.Nifti1Image(array.astype(np.int16), np.diag([1, 1.5, 1, 1]))
-            nib.save(image, root / names[key])
-        entries.append({key: f"./{name}" for key, name in names.items()})
-    content = {"modality": {"0": "MRI"}, "training": entries}
-    (root / "dataset.json").write_text(json.dumps(content))
-    return root
 
 
 @pytest.fixture(scope="module")

@@ -291,10 +291,8 @@ def test_a_series_above_the_limit_is_refused_without_path(tmp_path, set_limit):
 def test_the_real_study_is_one_case_on_one_grid(real_data):
     cohort = find_cohort(real_data / "dicom", GLIOMA)
     (case,) = cohort.cases
-    folders = [path.parent.name for path, _ in case.images]
-    assert [folder.split("-")[1] for folder in folders] == [
-        "FLAIRreg", "T1prereg", "T1post", "T2reg"
-    ]  # fmt: skip
+    found = [path.parent.name.split("-")[1] for path, _ in case.images]
+    assert found == ["FLAIRreg", "T1prereg", "T1post", "T2reg"]
     first, *others = (read_volume(path) for path, _ in case.images)
     assert first.array.shape == (280, 320, 22)
     np.testing.assert_allclose(first.spacing, (0.6875, 0.6875, 6.5), atol=1e-4)
