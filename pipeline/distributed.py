@@ -3,6 +3,7 @@
 import ctypes
 import os
 import sys
+import time
 from typing import Any
 
 import ignite.distributed as idist
@@ -11,6 +12,7 @@ from monai.utils import set_determinism
 from torch import nn
 from torch.nn.parallel import DistributedDataParallel
 
+_UNTIL_GLOO_IS_IDLE = 1.0  # seconds
 _M_TRIM_THRESHOLD, _M_TOP_PAD, _M_MMAP_MAX = -1, -2, -4
 
 
@@ -30,8 +32,14 @@ def start(seed: int = 0) -> None:
 
 
 def stop() -> None:
-    """Leave the other processes."""
+    """Leave the other processes, once all have come here.
+
+    A thread of gloo lets go of the last tensors a moment after they are used, and takes the
+    interpreter's lock for it; one that comes after the interpreter's end aborts the process.
+    """
     if torch.distributed.is_initialized():
+        idist.barrier()
+        time.sleep(_UNTIL_GLOO_IS_IDLE)
         idist.finalize()
 
 
