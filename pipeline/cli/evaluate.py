@@ -4,6 +4,7 @@ import json
 import sys
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 from pipeline.cli.common import Common, Convention
 from pipeline.errors import UserError
@@ -11,7 +12,7 @@ from pipeline.errors import UserError
 
 @dataclass(kw_only=True)
 class Evaluate(Common):
-    """Score predictions against references: Dice and 95 % Hausdorff distance (mm)."""
+    """Score predictions against references: overlap, distances (mm), volumes (ml) and lesions."""
 
     predictions: Path
     """Folder of the predictions, <case>.nii.gz."""
@@ -26,6 +27,11 @@ class Evaluate(Common):
     """Convention of the references' values; that of their layout or of the values if not given."""
     bundle: str | None = None
     """Whose task this is; what segment wrote beside the predictions if not given."""
+    tolerance: float = 1.0
+    """How many mm apart surfaces may lie and still agree, for the normalised surface Dice."""
+    empty: Literal["brats", "nan", "skip"] = "brats"
+    """Rule for empty regions: brats gives 1 and 0 mm, or 0 and 373.13 mm; nan leaves undefined
+    scores out of the means; skip leaves such rows out of every mean."""
     json: bool = False
     """Print the scores as JSON."""
 
@@ -46,7 +52,10 @@ class Evaluate(Common):
             console.print(f"labels follow {convention}, told by their values")
         with over_cases("evaluate", len(labels)) as on_case:
             scores = evaluate(
-                self.predictions, labels.items(), task, predicted or convention, convention, on_case
+                *(self.predictions, labels.items(), task, predicted or convention, convention),
+                empty_rule=self.empty,
+                tolerance_mm=self.tolerance,
+                on_case=on_case,
             )
         if self.output is not None:
             scores.write(self.output)

@@ -1,7 +1,8 @@
 """Predicted label files of a cohort, scored against its reference label files."""
 
 import json
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -10,7 +11,9 @@ from pipeline.bundles import RECORD, find_bundle
 from pipeline.data.labels import read_labels
 from pipeline.data.volumes import SUFFIXES, Volume
 from pipeline.errors import UserError
-from pipeline.evaluation.scores import Mask, score_case
+from pipeline.evaluation.distances import Mask
+from pipeline.evaluation.rules import find_rule
+from pipeline.evaluation.scores import Scores, score_case
 from pipeline.evaluation.tables import Evaluation, Failure, Row
 from pipeline.grids import same_grid
 from pipeline.tasks import Task
@@ -22,6 +25,8 @@ def evaluate(
     task: Task,
     prediction_convention: str,
     reference_convention: str,
+    empty_rule: str = "brats",
+    tolerance_mm: float = 1.0,
     on_case: Callable[[str, str], None] | None = None,
 ) -> Evaluation:
     """Score every case that has a reference; a case that cannot be scored becomes a failure.
@@ -32,13 +37,19 @@ def evaluate(
         task: names the regions to score.
         prediction_convention: of the values in the predicted files.
         reference_convention: of the values in the reference files.
+        empty_rule: name of the rule that scores empty regions.
+        tolerance_mm: how far apart surfaces may lie and still agree.
         on_case: called with each case and what became of it: scored or failed.
 
     Raises:
-        UserError: there is no such folder, or a convention does not fit the task.
+        UserError: there is no such folder or rule, the tolerance is negative, or a convention does
+            not fit the task.
     """
     if not predictions.is_dir():
         raise UserError(f"no folder {predictions}: name the one that holds the predictions")
+    if not tolerance_mm >= 0:
+        raise UserError(f"a tolerance of {tolerance_mm:g} mm: give 0 or more millimetres")
+    score = partial(score_case, tolerance_mm=tolerance_mm, empty_rule=find_rule(empty_rule))
     conventions = (prediction_convention, reference_convention)
     for convention in conventions:
         task.values(convention)
@@ -47,14 +58,14 @@ def evaluate(
     for case, reference in sorted(references):
         outcome = "scored"
         try:
-            prediction = _prediction_file(predictions, case)
-            rows += _score_regions(case, (prediction, reference), task, conventions)
+            prediction = prediction_file(predictions, case)
+            rows += _score_regions(case, (prediction, reference), task, conventions, score)
         except UserError as error:
             outcome = "failed"
             failures.append(Failure(case, str(error)))
         if on_case is not None:
             on_case(outcome, case)
-    return Evaluation(tuple(rows), tuple(failures))
+    return Evaluation(tuple(rows), tuple(failures), empty_rule, tolerance_mm)
 
 
 def recorded_task(predictions: Path, bundle: str | None) -> tuple[Task, str | None]:
@@ -79,7 +90,12 @@ def recorded_task(predictions: Path, bundle: str | None) -> tuple[Task, str | No
     return task, convention
 
 
-def _prediction_file(folder: Path, case: str) -> Path:
+def prediction_file(folder: Path, case: str) -> Path:
+    """The file of the prediction of ``case``.
+
+    Raises:
+        UserError: there is none, or there are several.
+    """
     suffixes = (*SUFFIXES, ".png")
     files = [path for suffix in suffixes if (path := folder / f"{case}{suffix}").is_file()]
     if not files:
@@ -93,7 +109,11 @@ def _prediction_file(folder: Path, case: str) -> Path:
 
 
 def _score_regions(
-    case: str, files: tuple[Path, Path], task: Task, conventions: tuple[str, str]
+    case: str,
+    files: tuple[Path, Path],
+    task: Task,
+    conventions: tuple[str, str],
+    score: Callable[[Mask, Mask, Sequence[float]], Scores],
 ) -> list[Row]:
     """A row a region; ``files`` and ``conventions`` are of the prediction, then the reference."""
     prediction, reference = (
@@ -104,7 +124,7 @@ def _score_regions(
     predicted = _regions(prediction, task, conventions[0])
     true = _regions(reference, task, conventions[1])
     return [
-        Row(case, region, *score_case(predicted[region], true[region], reference.spacing))
+        Row(case, region, *score(predicted[region], true[region], reference.spacing))
         for region in task.targets
     ]
 

@@ -1,69 +1,75 @@
-"""Dice and 95 % Hausdorff distance of one predicted region against its reference."""
+"""All scores of one predicted region against its reference."""
 
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import ndimage
 
-Mask = NDArray[np.bool_]
+from pipeline.evaluation.distances import Mask, crop, rim_distances, surfels
+from pipeline.evaluation.lesions import LesionScores, score_lesions
+from pipeline.evaluation.rules import BRATS, EmptyRule, Undefined
 
 
 class Scores(NamedTuple):
-    """How well a predicted region matches its reference.
+    """How well a predicted region matches its reference; ``docs/metrics.md`` defines each number.
 
     Args:
-        dice: in [0, 1]; 1 is a perfect match.
+        dice: overlap in [0, 1]; 1 is a perfect match.
+        iou: intersection over union in [0, 1].
         hd95_mm: 95 % Hausdorff distance in mm; 0 is a perfect match.
+        hd_mm: Hausdorff distance in mm.
+        assd_mm: average symmetric surface distance in mm.
+        nsd: normalised surface Dice in [0, 1].
+        sensitivity: fraction of the reference that is predicted.
+        precision: fraction of the prediction that is in the reference.
+        volume_ml: of the prediction.
+        reference_ml: of the reference.
+        volume_error_ml: prediction minus reference.
+        lesion_dice: mean Dice of the lesions.
+        lesion_hd95_mm: mean HD95 of the lesions.
+        lesions_found: lesions of the reference that are predicted.
+        lesions_missed: lesions of the reference that are not.
+        lesions_false: predicted lesions without a counterpart.
     """
 
     dice: float
+    iou: float
     hd95_mm: float
-
-
-class EmptyRule(NamedTuple):
-    """The scores of a case where a region is empty and neither number is defined.
-
-    Args:
-        name: what tables and JSON call the rule.
-        both_empty: scores where prediction and reference agree that there is nothing.
-        one_empty: scores where exactly one of them is empty.
-    """
-
-    name: str
-    both_empty: Scores
-    one_empty: Scores
-
-    def __str__(self) -> str:
-        both, one = self.both_empty, self.one_empty
-        return (
-            f"{self.name} rule for empty regions: "
-            f"both empty, Dice {both.dice:g} and HD95 {both.hd95_mm:g} mm; "
-            f"exactly one empty, Dice {one.dice:g} and HD95 {one.hd95_mm:g} mm"
-        )
-
-
-BRATS = EmptyRule("brats", both_empty=Scores(1.0, 0.0), one_empty=Scores(0.0, 373.13))
-"""The convention of the BraTS challenges; 373.13 mm is the diagonal of their 240x240x155 images."""
+    hd_mm: float
+    assd_mm: float
+    nsd: float
+    sensitivity: float
+    precision: float
+    volume_ml: float
+    reference_ml: float
+    volume_error_ml: float
+    lesion_dice: float
+    lesion_hd95_mm: float
+    lesions_found: int
+    lesions_missed: int
+    lesions_false: int
 
 
 def score_case(
-    prediction: NDArray[Any], reference: NDArray[Any], spacing: Sequence[float]
+    prediction: NDArray[Any],
+    reference: NDArray[Any],
+    spacing: Sequence[float],
+    tolerance_mm: float = 1.0,
+    empty_rule: EmptyRule = BRATS,
 ) -> Scores:
-    """Dice and HD95 of one region; ``BRATS`` decides where a region is empty.
-
-    HD95 is the larger of the two directed 95th percentiles of the distances between surface
-    voxels, those that binary erosion removes: ``directed=False, percentile=95`` of MONAI's
-    ``compute_hausdorff_distance``.
+    """Score one region.
 
     Args:
         prediction: true or non-zero inside the predicted region.
         reference: true or non-zero inside the reference region.
         spacing: mm per voxel, in the order of the array's axes.
+        tolerance_mm: how far apart surfaces may lie and still agree, for ``nsd``.
+        empty_rule: decides what is not defined where a region is empty.
 
     Shape:
-        prediction (*S), reference (*S)
+        prediction (*S), reference (*S), in two or three dimensions; three with one axis of one
+        voxel are a 2D image
 
     Raises:
         ValueError: prediction and reference differ in shape.
@@ -73,35 +79,74 @@ def score_case(
             f"prediction {prediction.shape} and reference {reference.shape} differ in shape: "
             "score arrays of one grid"
         )
+    millilitres = float(np.prod(spacing)) / 1000
     predicted, true = prediction.astype(bool, copy=False), reference.astype(bool, copy=False)
-    present = predicted.any(), true.any()
-    if not any(present):
-        return BRATS.both_empty
-    if not all(present):
-        return BRATS.one_empty
-    box = _bounding_box(predicted | true)
-    predicted, true = predicted[box], true[box]
-    return Scores(_dice(predicted, true), _hd95_mm(predicted, true, spacing))
+    predicted, true, spacing = _flat(predicted, true, spacing)
+    present = bool(predicted.any()), bool(true.any())
+    if any(present):
+        predicted, true = crop(predicted, true)
+    undefined = empty_rule.one_empty if any(present) else empty_rule.both_empty
+    counts = [int(np.count_nonzero(mask)) for mask in (predicted, true, predicted & true)]
+    num_predicted, num_true, common = counts
+    hd95, hd, assd, nsd = _surface_scores(predicted, true, spacing, tolerance_mm, undefined)
+    lesions = _lesion_scores(predicted, true, spacing, undefined)
+    return Scores(
+        dice=_ratio(2 * common, num_predicted + num_true, undefined),
+        iou=_ratio(common, num_predicted + num_true - common, undefined),
+        hd95_mm=hd95,
+        hd_mm=hd,
+        assd_mm=assd,
+        nsd=nsd,
+        sensitivity=_ratio(common, num_true, undefined),
+        precision=_ratio(common, num_predicted, undefined),
+        volume_ml=num_predicted * millilitres,
+        reference_ml=num_true * millilitres,
+        volume_error_ml=(num_predicted - num_true) * millilitres,
+        lesion_dice=lesions.dice,
+        lesion_hd95_mm=lesions.hd95_mm,
+        lesions_found=lesions.found,
+        lesions_missed=lesions.missed,
+        lesions_false=lesions.false,
+    )
 
 
-def _bounding_box(mask: Mask) -> tuple[slice, ...]:
-    """The box of a mask that is not empty, with one voxel of margin inside the image."""
-    tight = ndimage.find_objects(mask.astype(np.int8))[0]
-    return tuple(slice(max(axis.start - 1, 0), axis.stop + 1) for axis in tight)
+def _flat(
+    predicted: Mask, true: Mask, spacing: Sequence[float]
+) -> tuple[Mask, Mask, Sequence[float]]:
+    """A 2D image without its axis of one voxel, whose outline is a line and not a slab."""
+    if predicted.ndim != 3 or predicted.shape.count(1) != 1:
+        return predicted, true, spacing
+    axis = predicted.shape.index(1)
+    in_plane = [size for index, size in enumerate(spacing) if index != axis]
+    return predicted.squeeze(axis), true.squeeze(axis), in_plane
 
 
-def _dice(predicted: Mask, true: Mask) -> float:
-    common = np.count_nonzero(predicted & true)
-    return float(2 * common / (np.count_nonzero(predicted) + np.count_nonzero(true)))
+def _surface_scores(
+    predicted: Mask,
+    true: Mask,
+    spacing: Sequence[float],
+    tolerance_mm: float,
+    undefined: Undefined,
+) -> tuple[float, float, float, float]:
+    """HD95, HD and ASSD in mm, and the normalised surface Dice."""
+    if not (predicted.any() and true.any()):
+        nothing_agrees = 0.0 if predicted.any() or true.any() else undefined.fraction
+        distance = undefined.distance_mm
+        return distance, distance, distance, nothing_agrees
+    rims = rim_distances(predicted, true, spacing)
+    sides = surfels(predicted, true, spacing)
+    close = sum(side.area_within(tolerance_mm) for side in sides)
+    nsd = close / sum(float(side.areas.sum()) for side in sides)
+    return rims.hd95_mm, rims.hd_mm, rims.assd_mm, nsd
 
 
-def _hd95_mm(predicted: Mask, true: Mask, spacing: Sequence[float]) -> float:
-    predicted, true = _surface(predicted), _surface(true)
-    there = ndimage.distance_transform_edt(~true, sampling=spacing)[predicted]
-    back = ndimage.distance_transform_edt(~predicted, sampling=spacing)[true]
-    return float(max(np.percentile(there, 95), np.percentile(back, 95)))
+def _lesion_scores(
+    predicted: Mask, true: Mask, spacing: Sequence[float], undefined: Undefined
+) -> LesionScores:
+    if predicted.any() or true.any():
+        return score_lesions(predicted, true, spacing, undefined)
+    return LesionScores(undefined.fraction, undefined.distance_mm, 0, 0, 0)
 
 
-def _surface(mask: Mask) -> Mask:
-    """Voxels with a face neighbour outside the region; outside the image is outside the region."""
-    return mask & ~ndimage.binary_erosion(mask)
+def _ratio(numerator: int, denominator: int, undefined: Undefined) -> float:
+    return numerator / denominator if denominator else undefined.fraction

@@ -56,7 +56,7 @@ def test_rows_are_in_the_order_of_case_and_task(cohort):
     assert [(row.case, row.region) for row in evaluation.rows] == [
         (case, region) for case in ("ann", "bob") for region in ("TC", "WT", "ET")
     ]
-    assert {row[2:] for row in evaluation.rows} == {(1.0, 0.0)}
+    assert {(row.dice, row.hd95_mm) for row in evaluation.rows} == {(1.0, 0.0)}
     assert evaluation.failures == ()
 
 
@@ -75,7 +75,7 @@ def test_a_case_with_nothing_in_common_has_scores(cohort):
     predictions, _ = cohort
     save(predictions / "bob.nii.gz", np.zeros((12, 12, 12), dtype=np.uint8))
     rows = [row for row in score(cohort).rows if row.case == "bob"]
-    assert {row[2:] for row in rows} == {(0.0, 373.13)}
+    assert {(row.dice, row.hd95_mm) for row in rows} == {(0.0, 373.13)}
 
 
 def test_each_side_follows_its_own_convention(cohort):
@@ -83,7 +83,7 @@ def test_each_side_follows_its_own_convention(cohort):
     save(predictions / "bob.nii.gz", tumour((2, 2, 2), enhancing=4))
     save(predictions / "ann.nii.gz", tumour((4, 1, 3), enhancing=4))
     evaluation = score(cohort, conventions=("brats2018", "brats2023"))
-    assert {row[2:] for row in evaluation.rows} == {(1.0, 0.0)}
+    assert {(row.dice, row.hd95_mm) for row in evaluation.rows} == {(1.0, 0.0)}
 
 
 def test_exclusive_classes_are_scored_without_background(cohort):
@@ -149,7 +149,7 @@ def test_another_affine_is_a_failure(cohort):
 def test_whole_numbers_may_be_stored_as_floats(cohort):
     predictions, _ = cohort
     save(predictions / "bob.nii.gz", tumour((2, 2, 2)).astype(np.float32))
-    assert {row[2:] for row in score(cohort).rows} == {(1.0, 0.0)}
+    assert {(row.dice, row.hd95_mm) for row in score(cohort).rows} == {(1.0, 0.0)}
 
 
 def test_a_fraction_is_an_unknown_value(cohort):
@@ -187,6 +187,24 @@ def test_a_convention_of_another_task_starts_nothing(cohort, side):
     conventions[side] = "classes"
     with pytest.raises(UserError, match="classes"):
         score(cohort, conventions=conventions)
+
+
+def test_the_rule_and_the_tolerance_reach_the_scores(cohort):
+    predictions, _ = cohort
+    save(predictions / "bob.nii.gz", tumour((2, 2, 3)))
+    save(predictions / "ann.nii.gz", np.zeros((12, 12, 12), dtype=np.uint8))
+    evaluation = score(cohort, empty_rule="nan", tolerance_mm=3.0)
+    assert (evaluation.empty_rule, evaluation.tolerance_mm) == ("nan", 3.0)
+    ann, bob = evaluation.rows[0], evaluation.rows[3]
+    assert np.isnan(ann.hd95_mm)
+    assert bob.nsd == 1  # moved by one voxel of 3 mm
+
+
+def test_an_unknown_rule_or_a_negative_tolerance_starts_nothing(cohort):
+    with pytest.raises(UserError, match="no rule zero"):
+        score(cohort, empty_rule="zero")
+    with pytest.raises(UserError, match="tolerance of -1 mm"):
+        score(cohort, tolerance_mm=-1)
 
 
 def test_evaluation_starts_without_torch():

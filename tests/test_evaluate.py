@@ -1,0 +1,62 @@
+import json
+
+import nibabel as nib
+import numpy as np
+import pytest
+
+from pipeline.evaluation import Evaluation
+
+
+@pytest.fixture
+def predictions(cohort, tmp_path):
+    """The references themselves, but the first is empty."""
+    for index, case in enumerate(sorted(cohort.iterdir())):
+        label = nib.load(case / f"{case.name}-seg.nii.gz")
+        labels = np.asarray(label.dataobj) * (index > 0)
+        image = nib.Nifti1Image(labels.astype(np.uint8), label.affine)
+        nib.save(image, tmp_path / f"{case.name}.nii.gz")
+    return tmp_path
+
+
+def test_rule_and_tolerance_are_those_of_the_command(unet_bundles, predictions, cohort):
+    status, out, err = unet_bundles(
+        *("evaluate", "--predictions", predictions, "--references", cohort, "--json"),
+        *("--empty", "skip", "--tolerance", "2.5", "--labels", "brats2023"),
+    )
+    assert status == 0, err
+    content = json.loads(out)
+    assert (content["empty_rule"], content["tolerance_mm"]) == ("skip", 2.5)
+    assert content["rows_skipped"] == 3
+    assert content["rows"][0]["hd95_mm"] is None
+    assert content["summary"]["WT"]["dice"]["mean"] == 1
+
+
+def test_the_rule_is_printed_under_the_table(unet_bundles, predictions, cohort):
+    arguments = ("--predictions", predictions, "--references", cohort, "--labels", "brats2023")
+    status, out, _ = unet_bundles("evaluate", *arguments)
+    assert status == 0
+    assert "empty regions (brats): 1 and 0 mm" in " ".join(out.split())
+
+
+def test_the_json_file_is_read_back(unet_bundles, predictions, cohort):
+    scores = predictions / "scores.json"
+    arguments = ("--predictions", predictions, "--references", cohort, "--labels", "brats2023")
+    status, _, _ = unet_bundles("evaluate", *arguments, "--output", scores)
+    assert status == 0
+    evaluation = Evaluation.read(scores)
+    assert len(evaluation.rows) == 9
+    assert {row.dice for row in evaluation.rows[:3]} == {0.0}
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [(["--tolerance", "-1"], "tolerance of -1 mm"), (["--empty", "zero"], "zero")],
+)
+def test_a_rule_or_tolerance_that_makes_no_sense_is_refused(
+    unet_bundles, predictions, cohort, arguments, words
+):
+    status, _, err = unet_bundles(
+        "evaluate", "--predictions", predictions, "--references", cohort, *arguments
+    )
+    assert status == 2
+    assert words in err
