@@ -11,8 +11,8 @@ import yaml
 from pipeline.errors import UserError, nearest
 from pipeline.tasks import Task, of_domain
 
-RECORD = "segmentation.json"
-"""Beside predictions: what was segmented, and the label convention of the files."""
+RECORD = "run.json"
+"""Beside predictions: what was segmented, the label convention of the files, and how."""
 
 WEIGHTS = "models/model.safetensors"
 """Where a bundle keeps its weights, relative to its root."""

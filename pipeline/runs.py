@@ -81,9 +81,16 @@ def write_run(bundle_root: str, output_dir: str, split: Split, resume: bool = Fa
         if (source.root / file).is_file():
             write_bytes(run.root / file, (source.root / file).read_bytes())
     split.write(run.root / "split.json")
-    write_json(
-        run.root / "environment.json", _environment() | {"start_from": running["start_from"]}
-    )
+    write_json(run.root / "environment.json", environment() | {"start_from": running["start_from"]})
+
+
+def environment() -> dict[str, Any]:
+    """Versions of what results depend on."""
+    from importlib.metadata import version
+
+    packages = ("torch", "monai", "pytorch-ignite", "numpy", "nibabel")
+    versions = {name: version(name) for name in packages}
+    return {"python": sys.version.split()[0], "unet-bundles": __version__, **versions}
 
 
 def check_output(run: Bundle, running: Mapping[str, Any], resume: bool) -> None:
@@ -193,11 +200,3 @@ def _metadata(metadata: dict[str, Any], task: Task, spatial_dims: int) -> dict[s
     image["channel_def"] = {str(i): name for i, name in enumerate(task.modalities)}
     pred["channel_def"] = {str(i): name for i, name in enumerate(task.regions or task.classes)}
     return metadata
-
-
-def _environment() -> dict[str, Any]:
-    from importlib.metadata import version
-
-    packages = ("torch", "monai", "pytorch-ignite", "numpy", "nibabel")
-    versions = {name: version(name) for name in packages}
-    return {"python": sys.version.split()[0], "unet-bundles": __version__, **versions}

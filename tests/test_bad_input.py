@@ -78,7 +78,7 @@ def test_one_bad_case_is_told_and_the_others_go_on(unet_bundles, run, case, tmp_
     assert "Traceback" not in err
     assert len(report["written"]) == 1
     written = sorted(path.name for path in (tmp_path / "out").iterdir())
-    assert written == [f"{report['written'][0]}.nii.gz", "segmentation.json"]
+    assert written == [f"{report['written'][0]}.nii.gz", "run.json"]
 
 
 @pytest.mark.parametrize("spoil", [drop, shrink, cut])

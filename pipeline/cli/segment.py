@@ -26,7 +26,7 @@ class Segment(Common):
     images: tuple[str, ...]
     """Folder of the cases or of one case; or one modality=FILE each for one case."""
     output: Path
-    """Folder of the predictions, <case>.nii.gz."""
+    """Folder of the predictions, <case>.nii.gz, and of run.json, which says how they were made."""
     domain: str | None = None
     """Of a bundle with several domains, the one of these images; its first if not given."""
     weights: Path | None = None
@@ -56,6 +56,7 @@ class Segment(Common):
         convention = written_convention(bundle.task, cohort, asked)
         self.prepare()
         from pipeline.inference.cohort import segment_cases
+        from pipeline.inference.manifest import without_folders
         from pipeline.inference.predictions import write_record
         from pipeline.inference.segmentation import Segmenter
         from pipeline.progress import over_cases
@@ -72,6 +73,10 @@ class Segment(Common):
                 self.overwrite,
                 self.probabilities,
                 on_case,
+                {
+                    name: without_folders(text, [cohort.root])
+                    for name, text in cohort.without_paths(cohort.refused).items()
+                },
             )
         report.failed = cohort.without_paths({**report.failed, **cohort.refused})
         if self.align is not None:

@@ -73,7 +73,7 @@ class LoadedCase:
         label: (H, W, D) of known values, or None.
         label_path: its file.
         to_be_aligned: whether the images may be on different grids.
-        warnings: a sentence for each finding that a person should look at.
+        warnings: findings that a person should look at.
     """
 
     name: str
@@ -81,7 +81,7 @@ class LoadedCase:
     label: Volume | None = None
     label_path: Path | None = None
     to_be_aligned: bool = False
-    warnings: tuple[str, ...] = ()
+    warnings: tuple[Finding, ...] = ()
 
 
 def admit(case: Case, task: Task, convention: str | None) -> LoadedCase:
@@ -93,7 +93,7 @@ def admit(case: Case, task: Task, convention: str | None) -> LoadedCase:
     loaded = read_case(case, task, convention)
     found = list(examine(loaded))
     refuse(found)
-    return replace(loaded, warnings=tuple(finding.sentence for finding in found))
+    return replace(loaded, warnings=tuple(found))
 
 
 def findings(case: Case, task: Task, convention: str | None) -> list[Finding]:

@@ -33,17 +33,20 @@ class Segmenter:
     ) -> None:
         if weights is None and not bundle.weights.is_file():
             raise UserError(no_weights(bundle))
+        self.bundle = bundle
+        self.weights = weights or bundle.weights
         parser = ConfigParser(bundle.config("inference"))
         parser["bundle_root"] = str(bundle.root)
         if device is not None:
             parser["device"] = f"$torch.device('{device}')"
         self.device: torch.device = parser.get_parsed_content("device")
         network = parser.get_parsed_content("network_def")
-        self.network = read_weights(network, weights or bundle.weights).to(self.device).eval()
+        self.network = read_weights(network, self.weights).to(self.device).eval()
         self.task = bundle.task
         self.preprocessing = parser.get_parsed_content("preprocessing")
         self.inferer = parser.get_parsed_content("inferer")
         self.restore = parser.get_parsed_content("postprocessing")
+        self.parameters = _parameters(parser)
 
     def probabilities(self, case: Case) -> Tensor:
         """Probabilities (out_channels, *S) on the grid of the case's first modality.
@@ -51,10 +54,11 @@ class Segmenter:
         Raises:
             UserError: a file of the case cannot be used.
         """
-        return self.predicted(self.prepared(case))
+        sample = self.prepared(case)
+        return self.restored(sample, self.logits(sample))
 
     def prepared(self, case: Case) -> Mapping[str, Any]:
-        """The image as the network sees it, and "warnings": what a person should know of the case.
+        """The image as the network sees it, and "warnings": findings that a person should know of.
 
         Raises:
             UserError: a file of the case cannot be used.
@@ -63,12 +67,17 @@ class Segmenter:
         return sample
 
     @torch.inference_mode()
-    def predicted(self, sample: Mapping[str, Any]) -> Tensor:
-        """Probabilities (out_channels, *S) of a case that is ``prepared``."""
+    def logits(self, sample: Mapping[str, Any]) -> Tensor:
+        """Logits (out_channels, *working) of a case that is ``prepared``, in the main memory."""
         image = sample["image"][None].to(self.device)
         with torch.autocast(self.device.type, torch.float16, enabled=self.device.type == "cuda"):
-            logits = self.inferer(image, self.network)
-        return self.restore.probabilities({"image": sample["image"], "pred": logits[0].cpu()})
+            logits: Tensor = self.inferer(image, self.network)
+        return logits[0].cpu()
+
+    @torch.inference_mode()
+    def restored(self, sample: Mapping[str, Any], logits: Tensor) -> Tensor:
+        """Probabilities (out_channels, *S) of a case with these ``logits``."""
+        return self.restore.probabilities({"image": sample["image"], "pred": logits})
 
     def targets(self, probabilities: Tensor) -> Tensor:
         """Binary regions, or classes without background, (targets, *S)."""
@@ -81,3 +90,12 @@ class Segmenter:
             UserError: a file of the case cannot be used.
         """
         return paint(self.targets(self.probabilities(case)), self.task, convention)
+
+
+def _parameters(parser: ConfigParser) -> dict[str, Any]:
+    """What decides a prediction besides the weights: its grid and windows, and what comes after."""
+    values = ("spatial_dims", "spacing", "patch_size", "recipe")
+    components = ("inferer", "postprocessing")
+    return {key: parser.get_parsed_content(key) for key in values} | {
+        key: parser.get(key) for key in components
+    }

@@ -7,13 +7,11 @@ from typing import Any
 
 import numpy as np
 from matplotlib.image import imread
-from nibabel.orientations import apply_orientation, io_orientation
 from numpy.typing import NDArray
 from torch import Tensor
 
 from pipeline.data.volumes import read_volume
-from pipeline.grids import spacing
-from pipeline.pictures import three_planes
+from pipeline.pictures import canonical, three_planes
 
 
 def panel(
@@ -27,16 +25,13 @@ def panel(
         targets: their names.
     """
     source = read_volume(Path(sample["source"]))
-    turn = io_orientation(source.affine)
     order = np.argsort([-float(mask.nansum()) for mask in output["label"]])  # small ones on top
     volumes = [source.array.reshape(*source.array.shape[:3], -1)[..., 0]]
     volumes += [painted(output[key], order) for key in ("label", "pred")]
-    image, label, pred = (apply_orientation(volume, turn) for volume in volumes)
-    steps = np.empty(3)
-    steps[turn[:, 0].astype(int)] = spacing(source.affine)
+    (image, label, pred), spacing = canonical(volumes, source.affine)
     names = {value + 1: name for value, name in enumerate(targets)}
     picture = BytesIO()
-    three_planes(image, label, pred, steps.tolist(), picture, sample["case"], names)
+    three_planes(image, label, pred, spacing, picture, sample["case"], names)
     picture.seek(0)
     return imread(picture)[..., :3]
 

@@ -20,7 +20,7 @@ class LoadCase(Transform):
     """Paths become an image (C, H, W, D) and, where there is one, a label of the task's targets.
 
     Takes the records of ``pipeline.data.loaders.records``. The label is (regions, H, W, D) of zeros
-    and ones, or (1, H, W, D) of class numbers. Sentences of admission are put under "warnings".
+    and ones, or (1, H, W, D) of class numbers. Findings of admission are put under "warnings".
 
     Raises:
         UserError: the case is refused by ``pipeline.data.admission``.

@@ -127,7 +127,7 @@ def test_inference_as_a_bundle_is_of_the_domain_that_is_named(joint, cohorts, tm
     assert sorted(path.name for path in tmp_path.glob("*.nii.gz")) == [
         f"s_{i}.nii.gz" for i in range(3)
     ]
-    record = json.loads((tmp_path / "segmentation.json").read_text())
+    record = json.loads((tmp_path / "run.json").read_text())
     assert record["task"]["classes"] == ["background", "anterior", "posterior"]
 
 

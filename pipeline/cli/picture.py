@@ -1,0 +1,125 @@
+"""unet-bundles picture."""
+
+import json
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from pipeline.cli.common import Common, Convention
+from pipeline.errors import UserError
+
+if TYPE_CHECKING:
+    from pipeline.data.cases import Case
+    from pipeline.pictures.cases import LabelFile
+    from pipeline.tasks import Task
+
+
+@dataclass(kw_only=True)
+class Picture(Common):
+    """Draw predictions on their images: three planes through the largest lesion, as PNG."""
+
+    images: Path
+    """Folder of the cases or of one case, or one image file."""
+    predictions: Path
+    """Folder of the predictions, <case>.nii.gz, or one file."""
+    references: Path | None = None
+    """Folder of the cases with labels or of label files <case>.nii.gz, or one file."""
+    output: Path
+    """Folder of the pictures, <case>.png."""
+    modality: str | None = None
+    """Which image is drawn; the first of the task if not given."""
+    lightbox: bool = False
+    """Draw evenly spaced axial slices too, <case>_lightbox.png."""
+    layout: str | None = None
+    """How the images lie, such as bids, or pattern:{case}_{modality}.nii.gz; recognised if not
+    given."""
+    labels: Convention | None = None
+    """Convention of the references' values; that of their layout or of the values if not given."""
+    bundle: str | None = None
+    """Whose task this is; what segment wrote beside the predictions if not given."""
+    json: bool = False
+    """Print what became of each case as JSON."""
+
+    def run(self) -> int:
+        """Draw each prediction, then tell what failed."""
+        from pipeline.evaluation import recorded_task
+        from pipeline.pictures.cases import draw_case, find_images, find_predictions
+        from pipeline.progress import over_cases
+
+        files = find_predictions(self.predictions)
+        folder = self.predictions.parent if self.predictions.is_file() else self.predictions
+        if self.output.resolve() in (folder.resolve(), self.images.resolve()):
+            raise UserError(f"{self.output} holds what is drawn: choose another output")
+        task, convention = recorded_task(folder, self.bundle)
+        modality = self.modality or task.modalities[0]
+        cases = find_images(self.images, task, modality, self.layout)
+        if self.images.is_file() and len(files) == 1:  # the two go together, however they are named
+            files = dict(zip(cases, files.values(), strict=True))
+        references = self.found_references(task, cases)
+        predictions = self.label_files(files, task, convention)
+        written: list[str] = []
+        failed: dict[str, str] = {}
+        with over_cases("picture", len(predictions)) as on_case:
+            for name, prediction in predictions.items():
+                try:
+                    if name not in cases:
+                        raise UserError(f"no {modality} image of case {name} in {self.images}")
+                    draw_case(
+                        *(cases[name], prediction, references.get(name), task),
+                        self.pictures(name),
+                        f"{name}: {modality}",
+                    )
+                    written.append(name)
+                except UserError as error:
+                    failed[name] = str(error)
+                on_case("failed" if name in failed else "written", name)
+        self.tell(written, failed, cases)
+        return 1 if failed else 0
+
+    def found_references(self, task: "Task", cases: Mapping[str, "Case"]) -> dict[str, "LabelFile"]:
+        """The references by case; none if none are asked for."""
+        from pipeline.data.cohorts import find_labels
+        from pipeline.data.volumes import is_volume
+
+        if self.references is None:
+            return {}
+        if is_volume(self.references) and self.references.is_file():
+            return self.label_files(dict.fromkeys(cases, self.references), task, None)
+        files, convention = find_labels(self.references, self.layout)
+        return self.label_files(files, task, self.labels or convention)
+
+    def label_files(
+        self, files: Mapping[str, Path], task: "Task", convention: str | None
+    ) -> dict[str, "LabelFile"]:
+        """``files`` with their convention: the one that is known, else asked for, else found."""
+        from pipeline.data.conventions import told_by_values
+        from pipeline.pictures.cases import LabelFile
+
+        known = "classes" if task.classes else convention or self.labels
+        if known is None:
+            known = told_by_values(files.values(), task, next(iter(files.values())).parent)
+        return {name: LabelFile(path, known) for name, path in files.items()}
+
+    def pictures(self, case: str) -> dict[str, Path]:
+        """What is drawn of a case, and where it is written."""
+        pictures = {"planes": self.output / f"{case}.png"}
+        if self.lightbox:
+            pictures["lightbox"] = self.output / f"{case}_lightbox.png"
+        return pictures
+
+    def tell(
+        self, written: list[str], failed: Mapping[str, str], cases: Mapping[str, "Case"]
+    ) -> None:
+        """Print what became of the cases; as JSON without the paths of private ones."""
+        for name, text in sorted(failed.items()):
+            print(f"failed: {name}: {text}", file=sys.stderr)
+        if self.json:
+            public = {
+                name: cases[name].without_paths(text) if name in cases else text
+                for name, text in failed.items()
+            }
+            print(json.dumps({"written": written, "failed": public}, indent=2))
+        else:
+            print(f"{len(written)} drawn in {self.output}, {len(failed)} failed")

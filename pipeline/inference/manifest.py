@@ -1,0 +1,193 @@
+"""What a run of ``segment`` says of itself, case by case: ``run.json`` beside the predictions."""
+
+import hashlib
+import platform
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from time import perf_counter
+from typing import Any
+
+import torch
+
+from pipeline.bundles import RECORD
+from pipeline.data.cases import Case
+from pipeline.data.findings import shown
+from pipeline.data.slices import is_dicom
+from pipeline.data.volumes import is_volume
+from pipeline.files import write_json
+from pipeline.inference.predictions import recorded
+from pipeline.inference.segmentation import Segmenter
+from pipeline.runs import environment
+
+STEPS = ("load", "network", "restore", "write")
+"""What a case goes through; their seconds are measured."""
+
+
+@dataclass
+class Entry:
+    """What became of a case.
+
+    Args:
+        outcome: "written" or "failed".
+        input_sha256: of each modality's file.
+        times_s: seconds of each of ``STEPS`` that was begun.
+        volumes_ml: of each target of the prediction; none of a 2D image, which has no millimetres.
+        findings: code (None where no check names it) and sentence, without folders.
+    """
+
+    outcome: str = "failed"
+    input_sha256: dict[str, str] = field(default_factory=dict)
+    times_s: dict[str, float] = field(default_factory=dict)
+    volumes_ml: dict[str, float] = field(default_factory=dict)
+    findings: list[dict[str, Any]] = field(default_factory=list)
+
+    @contextmanager
+    def timed(self, step: str) -> Iterator[None]:
+        """Measure what is done within."""
+        start = perf_counter()
+        try:
+            yield
+        finally:
+            self.times_s[step] = round(perf_counter() - start, 3)
+
+    def finding(self, code: str | None, sentence: str) -> "Entry":
+        """This entry with one more finding."""
+        self.findings.append({"code": code, "sentence": sentence})
+        return self
+
+
+class Manifest:
+    """The file ``run.json``, written anew after each case, whole or not at all.
+
+    It goes on with the one that is there: cases that are left keep what is said of them, and the
+    runs that made them stand under "earlier".
+
+    Args:
+        output_dir: the folder of the predictions.
+        segmenter: that makes them.
+        convention: of the values in their files.
+        options: that were given.
+
+    Raises:
+        UserError: the folder cannot be written, or holds predictions of another kind.
+    """
+
+    def __init__(
+        self, output_dir: Path, segmenter: Segmenter, convention: str, options: Mapping[str, Any]
+    ) -> None:
+        before = recorded(output_dir, segmenter.task, convention)
+        self.path = output_dir / RECORD
+        self.record = {key: before.pop(key) for key in ("task", "labels")}
+        self.cases: dict[str, dict[str, Any]] = before.pop("cases", {})
+        self.earlier: list[dict[str, Any]] = before.pop("earlier", [])
+        if "started" in before:
+            self.earlier.append(before)
+        self.run = described(segmenter, options)
+        self.write()
+
+    def leave(self, name: str) -> None:
+        """A case whose prediction was there keeps its entry, or gets one that says only this."""
+        if self.cases.get(name, {}).get("outcome") != "written":
+            self.cases[name] = {"outcome": "left"}
+
+    def add(self, name: str, entry: Entry) -> None:
+        """Record what became of a case."""
+        self.cases[name] = {"run": self.run["started"]} | asdict(entry)
+        for step, seconds in entry.times_s.items():
+            self.run["times_s"][step] = round(self.run["times_s"][step] + seconds, 3)
+        self.write()
+
+    def end(self) -> None:
+        """Record that every case had its turn."""
+        self.run["ended"] = _now()
+        self.write()
+
+    def write(self) -> None:
+        """Write the file; an earlier run of which no case is left is forgotten."""
+        makers = {case.get("run") for case in self.cases.values()}
+        earlier = [run for run in self.earlier if run["started"] in makers]
+        write_json(self.path, self.record | self.run | {"cases": self.cases, "earlier": earlier})
+
+
+def described(segmenter: Segmenter, options: Mapping[str, Any]) -> dict[str, Any]:
+    """What a run that begins now is made with; neither host, user nor folder is named."""
+    device = segmenter.device
+    detail = f"{torch.get_num_threads()} threads"
+    if device.type == "cuda":
+        detail = torch.cuda.get_device_name(device)
+    weights = segmenter.weights
+    return {
+        "started": _now(),
+        "ended": None,
+        "versions": environment(),
+        "platform": f"{platform.system()} {platform.machine()}",
+        "device": f"{device} ({detail})",
+        "bundle": segmenter.bundle.root.resolve().name,
+        "weights": {"file": weights.name, "sha256": sha256([weights])},
+        "parameters": segmenter.parameters | {"options": dict(options)},
+        "times_s": dict.fromkeys(STEPS, 0.0),
+    }
+
+
+def input_hashes(case: Case, modalities: Iterable[str]) -> dict[str, str]:
+    """SHA-256 of each modality's file, of those that can be read.
+
+    Of a DICOM series it is that of its slices one after the other, in the order of their names, and
+    of a pair ``.hdr`` and ``.img`` likewise.
+    """
+    known: dict[Path, str] = {}
+    for path, _ in case.images:
+        try:
+            known[path] = known.get(path) or sha256(_files(path))
+        except Exception:  # what is wrong with the file is told when it is loaded
+            continue
+    named = zip(modalities, case.images, strict=True)
+    return {modality: known[path] for modality, (path, _) in named if path in known}
+
+
+def sha256(files: Iterable[Path]) -> str:
+    """The hash in hexadecimal digits of ``files``, one after the other, read in blocks."""
+    total = hashlib.sha256()
+    for path in files:
+        with path.open("rb") as file:
+            while block := file.read(2**20):
+                total.update(block)
+    return total.hexdigest()
+
+
+def without_folders(text: str, folders: Iterable[Path] = ()) -> str:
+    """``text`` in which a path is the name of what it leads to.
+
+    Args:
+        text: any.
+        folders: that may stand in it; only these are recognised if there is a space in their names.
+
+    Examples:
+        >>> without_folders("/data/cases/ann/t1.nii is empty: copy it again")
+        't1.nii is empty: copy it again'
+        >>> without_folders("no t1 under /data/my cases", [Path("/data/my cases")])
+        'no t1 under my cases'
+    """
+    for folder in sorted(set(folders), key=lambda folder: len(str(folder)), reverse=True):
+        for written in {str(folder), shown(folder)} if folder.name else ():
+            whole = rf"(?<![\w./-]){re.escape(written)}"
+            text = re.sub(f"{whole}/", "", text)
+            text = re.sub(rf"{whole}(?![\w-])", folder.name.replace("\\", r"\\"), text)
+    return re.sub(r"""(?<![\w.:/~-])/(?:[^\s/:,;'"()]+/)*(?=[^\s/])""", "", text)
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def _files(path: Path) -> list[Path]:
+    if not is_volume(path) and is_dicom(path):
+        from pipeline.data.dicom import series_of
+
+        return sorted(one.path for one in series_of(path).slices)
+    pair = path.with_name(path.name.replace(".hdr", ".img"))
+    return [path] if pair == path or not pair.is_file() else [path, pair]
