@@ -20,7 +20,7 @@ OWN_KEYS = ("monai", "numpy", "torch")
 TRAVELS = ("LICENSE", "configs", "docs", "models")
 """What a pack holds of a bundle; neither the split's names of cases nor curves nor checkpoints."""
 
-LEFT = ("__pycache__", "_bundles")
+LEFT = ("__pycache__", "_bundles", "assets")
 
 
 def pack(bundle: Bundle, output: Path) -> None:

@@ -1,0 +1,186 @@
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from pipeline.data.volumes import read_volume, write_volume
+from pipeline.evaluation.report.outliers import modified_z, unusual
+
+CASES = ("phantom-000", "phantom-001", "phantom-002")
+
+
+def label_of(cohort: Path, case: str) -> Path:
+    return cohort / case / f"{case}-seg.nii.gz"
+
+
+def predict(cohort: Path, folder: Path, cases: tuple[str, ...] = CASES) -> Path:
+    """Predictions without the front quarter of the tumour."""
+    for case in cases:
+        label = read_volume(label_of(cohort, case))
+        array = label.array.astype(np.uint8)
+        inside = np.flatnonzero(array.any(axis=(0, 2)))
+        array[:, inside[-len(inside) // 4] :] = 0
+        write_volume(folder / f"{case}.nii.gz", array, label.header)
+    return folder
+
+
+def texts(report: Path) -> dict[str, str]:
+    own = [path for path in report.rglob("*") if path.suffix in (".html", ".json", ".csv")]
+    return {path.relative_to(report).as_posix(): path.read_text() for path in own}
+
+
+def test_a_report_has_a_page_a_case_and_all_that_they_show(
+    cohort: Path, tmp_path: Path, unet_bundles: Any
+) -> None:
+    predictions = predict(cohort, tmp_path / "predictions")
+    report = tmp_path / "report"
+    given = ["--predictions", predictions, "--images", cohort, "--output", report]
+
+    status, out, _ = unet_bundles("report", *given, "--references", cohort)
+
+    assert status == 0
+    assert out == f"report of 3 cases: {report / 'index.html'}\n"
+    for case in CASES:
+        names = {path.name for path in (report / "volumes" / case).iterdir()}
+        assert names == {"prediction.js", "reference.js", *(f"image{i}.js" for i in range(4))}
+        page = (report / "cases" / f"{case}.html").read_text()
+        for link in re.findall(r'(?:src|href)="([^"#]+)"', page):
+            assert link.startswith("data:") or (report / "cases" / link).is_file(), link
+
+
+def test_the_worst_case_comes_first(cohort: Path, tmp_path: Path, unet_bundles: Any) -> None:
+    predictions = predict(cohort, tmp_path / "predictions")
+    label = read_volume(label_of(cohort, "phantom-001"))
+    nothing = np.zeros(label.array.shape, np.uint8)
+    write_volume(predictions / "phantom-001.nii.gz", nothing, label.header)
+    report = tmp_path / "report"
+    given = ["--predictions", predictions, "--images", cohort, "--output", report]
+
+    unet_bundles("report", *given, "--references", cohort)
+
+    order = re.findall(
+        r'<th scope="row"><a href="cases/([\w-]+).html">', texts(report)["index.html"]
+    )
+    assert order[0] == "phantom-001"
+
+
+def test_without_references_volumes_are_shown(
+    cohort: Path, tmp_path: Path, unet_bundles: Any
+) -> None:
+    predictions = predict(cohort, tmp_path / "predictions")
+    report = tmp_path / "report"
+    given = ["--predictions", predictions, "--images", cohort, "--output", report]
+
+    status, _, _ = unet_bundles("report", *given, "--labels", "brats2023")
+
+    assert status == 0
+    assert "predicted volume" in texts(report)["index.html"]
+    assert "Dice" not in texts(report)["index.html"]
+    predicted = read_volume(predictions / "phantom-000.nii.gz")
+    voxel_ml = abs(np.linalg.det(predicted.affine[:3, :3])) / 1000
+    whole_ml = np.count_nonzero(predicted.array) * voxel_ml
+    assert f"<td>{whole_ml:.2f}</td>" in texts(report)["cases/phantom-000.html"]
+
+
+def test_a_case_without_prediction_is_told_and_the_others_are_shown(
+    cohort: Path, tmp_path: Path, unet_bundles: Any
+) -> None:
+    predictions = predict(cohort, tmp_path / "predictions", CASES[:2])
+    report = tmp_path / "report"
+    given = ["--predictions", predictions, "--images", cohort, "--output", report]
+
+    status, _, err = unet_bundles("report", *given, "--references", cohort)
+
+    assert status == 1
+    assert "failed: phantom-002: no prediction phantom-002.nii.gz" in err
+    assert "no prediction phantom-002.nii.gz" in texts(report)["index.html"]
+    assert not (report / "cases" / "phantom-002.html").exists()
+
+
+def test_no_folder_is_in_the_report(cohort: Path, tmp_path: Path, unet_bundles: Any) -> None:
+    predictions = predict(cohort, tmp_path / "of Jane Doe", CASES[:2])
+    record = {
+        "task": {"modalities": ["flair", "t1", "t1c", "t2"], "regions": ["TC", "WT", "ET"]},
+        "labels": "brats2023",
+        "parameters": {"checkpoint": "/home/jane/runs/best.safetensors"},
+        "cases": {
+            "phantom-002": {
+                "outcome": "failed",
+                "findings": [{"code": "cut", "sentence": f"{cohort}/Jane/x.nii is cut: mend it"}],
+            }
+        },
+    }
+    (predictions / "run.json").write_text(json.dumps(record))
+    report = tmp_path / "report"
+    given = ["--predictions", predictions, "--images", cohort, "--output", report]
+
+    unet_bundles("report", *given, "--references", cohort)
+
+    written = texts(report)
+    assert "best.safetensors" in written["index.html"]
+    for name, text in written.items():
+        for secret in (str(tmp_path), str(cohort), "/home", "jane", "Jane"):
+            assert secret not in text, (name, secret)
+
+
+def test_names_are_escaped(cohort: Path, tmp_path: Path, unet_bundles: Any) -> None:
+    name = "<script>alert(1)<&'#%"
+    images = tmp_path / "images" / name
+    images.mkdir(parents=True)
+    for path in (cohort / CASES[0]).iterdir():
+        (images / path.name.replace(CASES[0], name)).write_bytes(path.read_bytes())
+    predictions = predict(cohort, tmp_path / "predictions", CASES[:1])
+    (predictions / f"{CASES[0]}.nii.gz").rename(predictions / f"{name}.nii.gz")
+    report = tmp_path / "report"
+    given = ["--predictions", predictions, "--images", tmp_path / "images", "--output", report]
+
+    status, _, err = unet_bundles("report", *given, "--references", tmp_path / "images")
+
+    assert status == 0, err
+    for text in texts(report).values():
+        assert "<script>alert" not in text.replace(json.dumps(name), "").replace(name + ",", "")
+    page = (report / "cases" / f"{name}.html").read_text()
+    assert "&lt;script&gt;alert(1)&lt;&amp;&#39;#%" in page
+
+
+def test_another_folder_is_never_replaced(cohort: Path, tmp_path: Path, unet_bundles: Any) -> None:
+    predictions = predict(cohort, tmp_path / "predictions", CASES[:1])
+    given = ["--predictions", predictions, "--images", cohort]
+
+    status, _, err = unet_bundles("report", *given, "--output", predictions)
+
+    assert status == 2
+    assert "exists and is no report" in err
+    assert [path.name for path in predictions.iterdir()] == ["phantom-000.nii.gz"]
+
+
+def test_nothing_is_left_of_a_report_that_cannot_be_made(
+    cohort: Path, tmp_path: Path, unet_bundles: Any
+) -> None:
+    (tmp_path / "predictions").mkdir()
+    given = ["--predictions", tmp_path / "predictions", "--images", cohort]
+
+    status, _, err = unet_bundles(
+        "report", *given, "--output", tmp_path / "report", "--labels", "brats2023"
+    )
+
+    assert status == 2
+    assert "no case can be shown" in err
+    assert [path.name for path in tmp_path.iterdir()] == ["predictions"]
+
+
+def test_a_value_far_from_the_median_is_unusual() -> None:
+    # median 3, median absolute deviation 1: (23 - 3) / 1 * 0.6745 = 13.49
+    assert modified_z([1, 2, 3, 4, 23]).round(2).tolist() == [-1.35, -0.67, 0, 0.67, 13.49]
+    # of cube roots: 1, 2, 3, 4 and 23
+    volumes = {f"case{i}": {"WT": float(root**3)} for i, root in enumerate([1, 2, 3, 4, 23])}
+    notes = unusual(volumes, {})
+    assert notes == {"case4": ["predicted WT has an unusual volume, 12167.0 ml (z +13.5)"]}
+
+
+@pytest.mark.parametrize("values", [[1.0, 1.0, 100.0], [5.0] * 9])
+def test_few_or_equal_values_are_not_unusual(values: list[float]) -> None:
+    assert not modified_z(values).any()
