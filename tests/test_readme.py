@@ -31,7 +31,7 @@ def commands(program: str) -> list[tuple[str, str]]:
 @pytest.mark.parametrize(("command", "about"), commands("unet-bundles"))
 def test_shown_commands_are_understood(command, about):
     verb = tyro.extras.subcommand_cli_from_dict(VERBS, args=shlex.split(command, comments=True))
-    if hasattr(verb, "set"):
+    if hasattr(verb, "set") and hasattr(verb, "bundle"):
         config = find_bundle(about if verb.bundle == "RUN" else verb.bundle).config("train")
         check_overrides(config, parse_overrides(chain.from_iterable(verb.set)))
 

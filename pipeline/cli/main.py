@@ -9,11 +9,14 @@ import tyro
 from pipeline import __version__
 from pipeline.cli.check import Check
 from pipeline.cli.common import Common
+from pipeline.cli.compare import Compare
 from pipeline.cli.convert import Convert
 from pipeline.cli.evaluate import Evaluate
 from pipeline.cli.export import Export
 from pipeline.cli.list import List
 from pipeline.cli.pack import Pack
+from pipeline.cli.picture import Picture
+from pipeline.cli.report import Report
 from pipeline.cli.segment import Segment
 from pipeline.cli.train import Train
 from pipeline.data.limits import limit_files
@@ -26,6 +29,9 @@ VERBS: dict[str, Callable[..., Common]] = {
     "train": Train,
     "segment": Segment,
     "evaluate": Evaluate,
+    "report": Report,
+    "picture": Picture,
+    "compare": Compare,
     "export": Export,
     "pack": Pack,
 }

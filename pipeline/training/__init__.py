@@ -3,6 +3,7 @@
 from .averaging import AveragedWeights as AveragedWeights
 from .batches import with_domain as with_domain
 from .batches import with_image as with_image
+from .budget import StopAfter as StopAfter
 from .checkpoints import Checkpoints as Checkpoints
 from .checkpoints import KeepBest as KeepBest
 from .curves import Curves as Curves

@@ -1,0 +1,127 @@
+"""One bundle on one fold: trained, segmented, scored; or read, where that was done before."""
+
+import json
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from time import monotonic
+from typing import Any
+
+from pipeline.bundles import Bundle
+from pipeline.comparison.costs import costs
+from pipeline.comparison.processes import Training
+from pipeline.comparison.settings import Entry
+from pipeline.data.cohorts import Cohort
+from pipeline.data.splits import Split
+from pipeline.errors import UserError
+from pipeline.evaluation import Evaluation, evaluate
+from pipeline.files import write_json
+from pipeline.inference import Segmenter
+from pipeline.inference.cohort import segment_cases
+from pipeline.training.budget import SPENT
+
+SCORES, MEASURED, TRAINED = "scores.json", "measured.json", "trained.json"
+
+
+@dataclass(frozen=True)
+class Measured:
+    """What one training and its segmentations cost; see ``pipeline.comparison.results``."""
+
+    parameters: int
+    multiply_adds: int
+    patch_size: tuple[int, ...]
+    iterations: int
+    train_seconds: float
+    seconds_per_case: float
+    peak_gib: float
+
+
+@dataclass(frozen=True)
+class Fold:
+    """The cases of one fold, and a folder for what a bundle makes of them.
+
+    Args:
+        cohort: holds the cases, with their labels.
+        split: of the cases.
+        split_file: the same as JSON.
+        folder: of one bundle and fold.
+        device: of the segmentation, such as "cpu"; None for a GPU if there is one.
+    """
+
+    cohort: Cohort
+    split: Split
+    split_file: Path
+    folder: Path
+    device: str | None = None
+
+    @property
+    def run(self) -> Path:
+        """The folder of the run."""
+        return self.folder / "run"
+
+    def scored(
+        self, entry: Entry, budget: dict[str, Any], training: Training
+    ) -> tuple[Measured, Evaluation]:
+        """Costs and scores of ``entry``; what is there already is not made again.
+
+        Raises:
+            UserError: the training failed, or no case could be segmented.
+        """
+        scores, measured = self.folder / SCORES, self.folder / MEASURED
+        if not scores.is_file():
+            spent = self._trained(entry, budget, training)
+            seconds = self._segmented()
+            found = Measured(*costs(Bundle(self.run)), **spent, seconds_per_case=seconds)
+            write_json(measured, asdict(found))
+            self._evaluated().write(scores)
+        content = json.loads(measured.read_text())
+        content["patch_size"] = tuple(content["patch_size"])
+        return Measured(**content), Evaluation.read(scores)
+
+    def _trained(self, entry: Entry, budget: dict[str, Any], training: Training) -> dict[str, Any]:
+        """Iterations, seconds and memory of the training, which is done if it is not."""
+        done = self.folder / TRAINED
+        if not done.is_file():
+            peak = training.run(
+                entry, budget, self.split_file, self.run, self.folder / "training.log"
+            )
+            spent = json.loads((self.run / SPENT).read_text())
+            write_json(
+                done,
+                {
+                    "iterations": spent["iterations"],
+                    "train_seconds": spent["seconds"],
+                    "peak_gib": spent["gpu_gib"] or peak,
+                },
+            )
+        content: dict[str, Any] = json.loads(done.read_text())
+        return content
+
+    def _segmented(self) -> float:
+        """Seconds a case of reading, segmenting and writing the validation cases."""
+        segmenter = Segmenter(Bundle(self.run), device=self.device)
+        cases = [case for case in self.cohort.cases if case.name in self.split.validation]
+        began = monotonic()
+        report = segment_cases(
+            segmenter, cases, self.folder / "predictions", self._convention, overwrite=True
+        )
+        if not report.written:
+            case, sentence = next(iter(report.failed.items()))
+            raise UserError(f"no case could be segmented: {case}: {sentence}")
+        return (monotonic() - began) / len(cases)
+
+    def _evaluated(self) -> Evaluation:
+        labels = [
+            (case.name, case.label)
+            for case in self.cohort.cases
+            if case.name in self.split.validation and case.label is not None
+        ]
+        task = Bundle(self.run).task
+        return evaluate(
+            self.folder / "predictions", labels, task, self._convention, self._convention
+        )
+
+    @property
+    def _convention(self) -> str:
+        if self.cohort.convention is None:
+            raise UserError("the convention of the labels is not known: give --labels")
+        return self.cohort.convention

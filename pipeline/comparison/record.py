@@ -1,0 +1,106 @@
+"""What a comparison has found so far, in its folder."""
+
+import fcntl
+import json
+import os
+import sys
+from importlib.metadata import version
+from pathlib import Path
+from types import TracebackType
+from typing import Any, TextIO
+
+from pipeline import __version__
+from pipeline.comparison.results import Comparison
+from pipeline.comparison.tables import as_csv
+from pipeline.errors import UserError
+from pipeline.files import write_bytes, write_json
+
+FILE = "comparison.json"
+
+
+class Record:
+    """``comparison.json`` and ``comparison.csv`` of the folder ``output``, for one process alone.
+
+    The lock is inherited by the trainings, so that one which outlives its comparison is not
+    disturbed by the next.
+
+    Args:
+        output: made if it does not exist.
+        settings: of the comparison; "bundles" holds those of each bundle by its name.
+
+    Raises:
+        UserError: ``output`` holds a comparison with other settings, is used by another process, or
+            cannot be written.
+    """
+
+    def __init__(self, output: Path, settings: dict[str, Any]) -> None:
+        self.output = output
+        self.settings = json.loads(json.dumps(settings))
+        self.lock: TextIO | None = None
+
+    def __enter__(self) -> "Record":
+        """Take the folder, and refuse settings that are not those of what is there."""
+        try:
+            self.output.mkdir(parents=True, exist_ok=True)
+            self.lock = (self.output / ".lock").open("w")
+            os.set_inheritable(self.lock.fileno(), True)
+        except OSError as error:
+            raise UserError(
+                f"cannot write {self.output} ({error.strerror}): choose another output"
+            ) from error
+        try:
+            fcntl.flock(self.lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            self._check()
+        except BaseException as error:
+            self.lock.close()
+            if isinstance(error, BlockingIOError):
+                raise UserError(
+                    f"another comparison, or a training of one, is at work in {self.output}: wait "
+                    "until it has ended"
+                ) from error
+            raise
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        """Let others have the folder."""
+        if self.lock is not None:
+            self.lock.close()
+
+    def write(self, comparison: Comparison) -> None:
+        """Write all that is known, each file whole or not at all."""
+        write_json(self.output / FILE, {"settings": self.settings} | comparison.to_json())
+        write_bytes(self.output / "comparison.csv", as_csv(comparison).encode())
+        for name, result in comparison.bundles.items():
+            result.evaluation.write_csv(self.output / name / "scores.csv")
+
+    def _check(self) -> None:
+        file = self.output / FILE
+        known: dict[str, Any] = {}
+        if file.is_file():
+            known = json.loads(file.read_text())
+            there = known["settings"]
+            for key in self.settings:
+                if key != "bundles" and there[key] != self.settings[key]:
+                    raise UserError(
+                        f"{self.output} holds a comparison with another {key}: choose another "
+                        "output"
+                    )
+            for name, overrides in self.settings["bundles"].items():
+                if there["bundles"].get(name, overrides) != overrides:
+                    raise UserError(
+                        f"{self.output} holds {name} with other settings: choose another output"
+                    )
+            self.settings["bundles"] = there["bundles"] | self.settings["bundles"]
+        write_json(file, known | {"settings": self.settings})
+
+
+def versions() -> dict[str, str]:
+    """Of Python, of this project, and of what it computes with."""
+    packages = ("torch", "monai", "pytorch-ignite", "numpy", "scipy", "nibabel")
+    own = {"python": sys.version.split()[0], "unet-bundles": __version__}
+    return own | {name: version(name) for name in packages}
