@@ -1,5 +1,9 @@
-"""The main job on phantoms: train, segment, evaluate, draw. Run by scripts/demo."""
+"""The main job on phantoms: train, segment, evaluate, draw. Run by scripts/demo.
 
+With --hippocampus DIR the trained bundle in bundles/trained/hippocampus does it on real MRI.
+"""
+
+import argparse
 import json
 import shutil
 import subprocess
@@ -11,9 +15,9 @@ import nibabel as nib
 import numpy as np
 
 from pipeline.data.phantom import write_cohort
-from pipeline.pictures import three_planes
 
 DEMO = Path("demo")
+TRAINED = Path("bundles/trained/hippocampus")
 CASES, HELD_OUT = 28, 4
 SETTINGS = (
     "max_epochs=20",
@@ -27,8 +31,26 @@ SETTINGS = (
 
 def main() -> None:
     """Do the main job in ``demo/``, from nothing."""
+    parser = argparse.ArgumentParser(prog="scripts/demo", description=__doc__)
+    parser.add_argument(
+        "--hippocampus", type=Path, metavar="DIR", help="folder of decathlon Task04, dataset.json"
+    )
+    options = parser.parse_args()
+    if options.hippocampus and not (options.hippocampus / "dataset.json").is_file():
+        sys.exit(
+            f"scripts/demo: no dataset.json in {options.hippocampus}: name the folder of Task04"
+        )
     start = time.monotonic()
     shutil.rmtree(DEMO, ignore_errors=True)
+    if options.hippocampus:
+        on_hippocampi(options.hippocampus.resolve())
+    else:
+        on_phantoms()
+    print(f"predictions and pictures are in {DEMO}; {time.monotonic() - start:.0f} s")
+
+
+def on_phantoms() -> None:
+    """Train on phantoms and segment others."""
     names = write_cohort(DEMO / "cohort", CASES, shape=(48, 48, 32), seed=0)
     for name in names[-HELD_OUT:]:
         shutil.move(DEMO / "cohort" / name, DEMO / "held_out" / name)
@@ -36,13 +58,43 @@ def main() -> None:
     unet_bundles(
         "train", "unet3d", "--data", "demo/cohort", "--output", "demo/run", "--set", *SETTINGS
     )
-    unet_bundles("segment", "demo/run", "--images", "demo/held_out", "--output", "demo/predictions")
+    scores = segment_held_out("demo/run")
+    compare_with_threshold(scores, names[-HELD_OUT:])
+    draw()
+
+
+def on_hippocampi(data: Path) -> None:
+    """Segment the decathlon cases that the trained bundle was not trained on."""
+    trained_on = json.loads((TRAINED / "split.json").read_text())["train"]
+    dataset = json.loads((data / "dataset.json").read_text())
+    dataset["training"] = [
+        entry
+        for entry in dataset["training"]
+        if Path(entry["image"]).name.split(".")[0] not in trained_on
+    ]
+    held_out = DEMO / "held_out"
+    held_out.mkdir(parents=True)
+    for folder in ("imagesTr", "labelsTr"):
+        (held_out / folder).symlink_to(data / folder)
+    (held_out / "dataset.json").write_text(json.dumps(dataset))
+    print(f"{len(dataset['training'])} cases that the network never saw")
+    segment_held_out(str(TRAINED))
+    draw()
+
+
+def segment_held_out(bundle: str) -> dict:
+    """Segment and score the cases in ``demo/held_out``."""
+    unet_bundles("segment", bundle, "--images", "demo/held_out", "--output", "demo/predictions")
     scores = "demo/scores.json"
     arguments = ("--predictions", "demo/predictions", "--references", "demo/held_out")
     unet_bundles("evaluate", *arguments, "--output", scores)
-    compare_with_threshold(json.loads(Path(scores).read_text()), names[-HELD_OUT:])
-    draw(names[-1])
-    print(f"predictions and picture.png are in {DEMO}; {time.monotonic() - start:.0f} s")
+    return json.loads(Path(scores).read_text())
+
+
+def draw() -> None:
+    """Image, reference and prediction of each held-out case, in three planes."""
+    given = ("--predictions", "demo/predictions", "--references", "demo/held_out")
+    unet_bundles("picture", "--images", "demo/held_out", *given, "--output", "demo/pictures")
 
 
 def unet_bundles(*arguments: str) -> None:
@@ -82,26 +134,6 @@ def best_threshold(names: list[str], modality: str, values: tuple[int, ...]) -> 
 def dice(a: np.ndarray, b: np.ndarray) -> float:
     """Dice of two masks, not both empty."""
     return 2 * float((a & b).sum()) / float(a.sum() + b.sum())
-
-
-def draw(name: str) -> None:
-    """Image, reference and prediction of one held-out case, in three planes."""
-    folder = DEMO / "held_out" / name
-    files = (
-        folder / f"{name}-t2f.nii.gz",
-        folder / f"{name}-seg.nii.gz",
-        DEMO / "predictions" / f"{name}.nii.gz",
-    )
-    image, reference, prediction = (nib.as_closest_canonical(nib.load(file)) for file in files)
-    three_planes(
-        image.get_fdata(),
-        np.asarray(reference.dataobj).astype(int),
-        np.asarray(prediction.dataobj).astype(int),
-        spacing=image.header.get_zooms()[:3],
-        path=DEMO / "picture.png",
-        title=f"{name}: FLAIR, 3D U-Net",
-        names={1: "core", 2: "oedema", 3: "enhancing"},
-    )
 
 
 if __name__ == "__main__":
