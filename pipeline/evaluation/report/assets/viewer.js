@@ -88,6 +88,8 @@
   const viewer = new niivue.Niivue({
     isRadiologicalConvention: true,
     crosshairColor: [1, 1, 1, 0.6],
+    crosshairWidth: 0.3,
+    crosshairWidthUnit: "percent", // of the image's extent; a voxel would be broad in a small image
     crosshairGap: 6,
     backColor: [0, 0, 0, 1],
     fontColor: [0.85, 0.85, 0.85, 1],
