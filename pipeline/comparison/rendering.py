@@ -3,7 +3,9 @@
 from functools import cache
 from typing import Any
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
+from jinja2 import Environment
+
+from pipeline.evaluation.templates import templates_of
 
 
 def render(template: str, **values: Any) -> str:
@@ -16,13 +18,7 @@ def render(template: str, **values: Any) -> str:
 
 @cache
 def _environment() -> Environment:
-    environment = Environment(
-        loader=PackageLoader("pipeline.comparison"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
+    environment = templates_of("pipeline.comparison")
     environment.filters["scaled"] = _scaled
     return environment
 

@@ -6,8 +6,6 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
-
 from pipeline import __version__
 from pipeline.evaluation.report.cases import Shown, colours
 from pipeline.evaluation.report.drawing import distribution, number
@@ -17,6 +15,7 @@ from pipeline.evaluation.report.sources import Sources
 from pipeline.evaluation.rules import find_rule
 from pipeline.evaluation.spread import Spread
 from pipeline.evaluation.tables import METRICS, Evaluation, Metric, Row
+from pipeline.evaluation.templates import templates_of
 
 FIRST = ("dice", "hd95_mm", "nsd", "lesion_dice")
 """The metrics that are drawn before a reader asks for all."""
@@ -52,14 +51,7 @@ class Pages:
             self.rows.setdefault(row.case, []).append(row)
         self.shown = {case.name: case for case in shown}
         self.order = sorted({*self.shown, *self.rows, *failures}, key=self._badness)
-        loader = PackageLoader(__package__ or "")
-        self.templates = Environment(
-            loader=loader,
-            autoescape=True,
-            undefined=StrictUndefined,
-            trim_blocks=True,
-            lstrip_blocks=True,
-        )
+        self.templates = templates_of("pipeline.evaluation.report")
         self.templates.filters |= {"link": quote, "number": number, "size": _size}
         self.templates.globals |= {
             "mark": MARK,
