@@ -8,11 +8,11 @@ from typing import Any
 import numpy as np
 
 from pipeline.comparison.budget import Budget
-from pipeline.comparison.fold import Fold, Measured
+from pipeline.comparison.fold import Fold
 from pipeline.comparison.memory import largest_batch
 from pipeline.comparison.processes import Training
 from pipeline.comparison.record import Record, versions
-from pipeline.comparison.results import BundleResult, Comparison
+from pipeline.comparison.results import BundleResult, Comparison, Measured
 from pipeline.comparison.settings import Entry
 from pipeline.data.cohorts import Cohort
 from pipeline.data.splits import Split

@@ -9,6 +9,7 @@ from typing import Any
 from pipeline.bundles import Bundle
 from pipeline.comparison.costs import costs
 from pipeline.comparison.processes import Training
+from pipeline.comparison.results import Measured
 from pipeline.comparison.settings import Entry
 from pipeline.data.cohorts import Cohort
 from pipeline.data.splits import Split
@@ -20,19 +21,6 @@ from pipeline.inference.cohort import segment_cases
 from pipeline.training.budget import SPENT
 
 SCORES, MEASURED, TRAINED = "scores.json", "measured.json", "trained.json"
-
-
-@dataclass(frozen=True)
-class Measured:
-    """What one training and its segmentations cost; see ``pipeline.comparison.results``."""
-
-    parameters: int
-    multiply_adds: int
-    patch_size: tuple[int, ...]
-    iterations: int
-    train_seconds: float
-    seconds_per_case: float
-    peak_gib: float
 
 
 @dataclass(frozen=True)

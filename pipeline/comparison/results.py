@@ -9,8 +9,8 @@ from pipeline.evaluation import Evaluation
 
 
 @dataclass(frozen=True)
-class BundleResult:
-    """Costs and scores of one bundle, over all folds.
+class Measured:
+    """What a bundle costs, in one fold or over all.
 
     Args:
         parameters: of the whole network, those that only training uses included.
@@ -20,7 +20,6 @@ class BundleResult:
         train_seconds: of a training without validation; the mean over folds.
         seconds_per_case: of reading, segmenting and writing a case; the mean over folds.
         peak_gib: largest memory of a training process, on the GPU if it trained there.
-        evaluation: the scores of every validation case, each by the network that has not seen it.
     """
 
     parameters: int
@@ -30,6 +29,16 @@ class BundleResult:
     train_seconds: float
     seconds_per_case: float
     peak_gib: float
+
+
+@dataclass(frozen=True)
+class BundleResult(Measured):
+    """Costs and scores of one bundle, over all folds.
+
+    Args:
+        evaluation: the scores of every validation case, each by the network that has not seen it.
+    """
+
     evaluation: Evaluation
 
     @property
