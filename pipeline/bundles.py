@@ -87,6 +87,19 @@ def shipped() -> dict[str, Bundle]:
     return {path.name: Bundle(path) for path in folders if (path / "configs").is_dir()}
 
 
+def no_weights(bundle: Bundle) -> str:
+    """The sentence about a bundle that was not trained."""
+    name = (
+        bundle.name
+        if bundle.root.resolve() in [one.root for one in shipped().values()]
+        else bundle.root
+    )
+    return (
+        f"no weights at {bundle.weights}: train first with unet-bundles train {name} --data DIR, "
+        "then go on with the folder of that run"
+    )
+
+
 def find_bundle(name: str, domain: str | None = None) -> Bundle:
     """The bundle in the folder ``name``, or the shipped one of that name, set to ``domain``.
 

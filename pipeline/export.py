@@ -1,7 +1,6 @@
 """Export a bundle's network for runtimes that know nothing of this project."""
 
 import io
-import sys
 import warnings
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -9,17 +8,17 @@ from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from types import ModuleType
-from typing import Any, cast
+from typing import Any
 
 import torch
 from monai.bundle import ConfigParser
 from torch import Tensor, nn
 
-from pipeline.bundles import Bundle
+from pipeline.bundles import Bundle, no_weights
 from pipeline.errors import UserError
 from pipeline.files import write_bytes
-from pipeline.weights import no_weights, read_weights
+from pipeline.openvino_core import core, imported
+from pipeline.weights import read_weights
 
 TOLERANCE = 0.05
 """Of the largest logit: a difference that rounding cannot explain, and nothing is written."""
@@ -86,15 +85,15 @@ def export(
     if weights is None and not bundle.weights.is_file():
         raise UserError(no_weights(bundle))
     config = bundle.config("inference")
-    network = ConfigParser(config).get_parsed_content("network_def")
+    network: Any = ConfigParser(config).get_parsed_content("network_def")
     network = read_weights(network, weights or bundle.weights).eval()
-    example, other = _images(network, config["spatial_dims"], bundle.task.in_channels)
+    example, other = images(network.divisor, config["spatial_dims"], bundle.task.in_channels)
     try:
         files = form.write(network, example)
         parity = _parity(network, form.read(files), other)
     except Exception as error:
         raise UserError(
-            f"{bundle.name} cannot be exported as {format_name} ({_reason(error)}): "
+            f"{bundle.name} cannot be exported as {format_name} ({reason(error)}): "
             "choose another format"
         ) from error
     if not parity.difference <= TOLERANCE * parity.largest:
@@ -108,7 +107,7 @@ def export(
     return parity
 
 
-def _reason(error: BaseException) -> str:
+def reason(error: BaseException) -> str:
     """The first line of what caused ``error`` at the bottom."""
     while error.__cause__ is not None:
         error = error.__cause__
@@ -125,14 +124,14 @@ def _check(form: Format, format_name: str, output: Path) -> None:
         raise UserError(f"--format {format_name} writes a {form.suffix}: end {output} in it")
 
 
-def _images(network: Any, spatial_dims: int, in_channels: int) -> tuple[Tensor, Tensor]:
+def images(divisor: int, spatial_dims: int, in_channels: int) -> tuple[Tensor, Tensor]:
     """Two images to trace with, and one of another size along every axis.
 
     Tracing takes a size of one for a constant, hence two images, with two voxels along each axis
     at the coarsest level.
     """
-    small = [2 * network.divisor] * spatial_dims
-    large = [3 * network.divisor] * (spatial_dims - 1) + [4 * network.divisor]
+    small = [2 * divisor] * spatial_dims
+    large = [3 * divisor] * (spatial_dims - 1) + [4 * divisor]
     random = torch.Generator().manual_seed(0)
     return (
         torch.randn(2, in_channels, *small, generator=random),
@@ -162,7 +161,7 @@ _TORCHSCRIPT = ("`torch.jit", DeprecationWarning)
 def _program(network: nn.Module, image: Tensor) -> torch.export.ExportedProgram:
     sizes = {axis: torch.export.Dim.AUTO for axis in range(image.dim()) if axis != 1}
     with _quiet(*_TREESPEC):
-        return torch.export.export(network, (image,), dynamic_shapes={"image": sizes})
+        return torch.export.export(network, (image,), dynamic_shapes=(sizes,))
 
 
 def _write_pt2(network: nn.Module, image: Tensor) -> Files:
@@ -175,8 +174,15 @@ def _read_pt2(files: Files) -> Callable[[Tensor], Tensor]:
     return torch.export.load(io.BytesIO(files[".pt2"])).module()
 
 
-def _write_onnx(network: nn.Module, image: Tensor) -> Files:
-    names: Any = {"input_names": ["image"], "output_names": ["logits"]}
+def write_onnx(network: nn.Module, image: Tensor, opset: int | None = None) -> Files:
+    """The ONNX file of ``network``, from "image" to "logits".
+
+    Args:
+        network: in eval mode.
+        image: two images, see ``images``.
+        opset: version of ONNX's operators; None takes what torch prefers.
+    """
+    names: Any = {"input_names": ["image"], "output_names": ["logits"], "opset_version": opset}
     with _quiet(*_TREESPEC):
         program = torch.onnx.export(_program(network, image), dynamo=True, verbose=False, **names)
     if program is None:
@@ -203,27 +209,17 @@ def _read_torchscript(files: Files) -> Callable[[Tensor], Tensor]:
         return torch.jit.load(io.BytesIO(files[".ts"]))  # type: ignore[no-untyped-call]
 
 
-def _openvino() -> Any:
-    """OpenVINO, kept from reporting its import over the internet."""
-    sys.modules.setdefault("openvino_telemetry", cast("ModuleType", None))  # found missing by it
-    import openvino
-
-    return openvino
-
-
 def _write_openvino(network: nn.Module, image: Tensor) -> Files:
-    openvino = _openvino()
-    model = openvino.Core().read_model(_write_onnx(network, image)[".onnx"])
+    model = core().read_model(write_onnx(network, image)[".onnx"])
     with TemporaryDirectory() as folder:
         path = Path(folder) / "network.xml"
-        openvino.save_model(model, path, compress_to_fp16=False)
+        imported().save_model(model, path, compress_to_fp16=False)
         return {suffix: path.with_suffix(suffix).read_bytes() for suffix in (".bin", ".xml")}
 
 
 def _read_openvino(files: Files) -> Callable[[Tensor], Tensor]:
-    core = _openvino().Core()
-    model = core.read_model(files[".xml"], files[".bin"])
-    compiled = core.compile_model(model, "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
+    model = core().read_model(files[".xml"], files[".bin"])
+    compiled = core().compile_model(model, "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
     return lambda image: torch.from_numpy(compiled(image.numpy())[0])
 
 
@@ -231,7 +227,7 @@ _ONNX = ("onnx", "onnxscript", "onnxruntime")
 
 FORMATS = {
     "pt2": Format(".pt2", (), _write_pt2, _read_pt2),
-    "onnx": Format(".onnx", _ONNX, _write_onnx, _read_onnx),
+    "onnx": Format(".onnx", _ONNX, write_onnx, _read_onnx),
     "torchscript": Format(".ts", (), _write_torchscript, _read_torchscript),
     "openvino": Format(".xml", (*_ONNX, "openvino"), _write_openvino, _read_openvino),
 }

@@ -2,8 +2,8 @@
 
 import json
 import os
-from collections.abc import Mapping
-from contextlib import suppress
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -16,13 +16,22 @@ def write_bytes(path: Path, content: bytes) -> None:
     Raises:
         UserError: the folder cannot be written.
     """
-    part = path.with_name(f".{path.name}.{os.getpid()}.part")
+    write_pieces(path, (content,))
+
+
+def write_pieces(path: Path, pieces: Iterable[bytes]) -> None:
+    """Write a file whole or not at all, each piece as it comes.
+
+    Raises:
+        UserError: the folder cannot be written.
+    """
+    part = beside(path, "part")
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        part.write_bytes(content)
-        part.replace(path)
-    except OSError as error:
-        raise UserError(f"cannot write {path} ({error.strerror}): choose another output") from error
+        with cannot_write(path):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            with part.open("wb") as file:
+                file.writelines(pieces)
+            part.replace(path)
     finally:
         with suppress(OSError):
             part.unlink()
@@ -35,3 +44,21 @@ def write_json(path: Path, content: Mapping[str, Any]) -> None:
         UserError: the folder cannot be written.
     """
     write_bytes(path, (json.dumps(content, indent=2) + "\n").encode())
+
+
+def beside(path: Path, kind: str) -> Path:
+    """A hidden file of this process in the folder of ``path``, which may take its place."""
+    return path.with_name(f".{path.name}.{os.getpid()}.{kind}")
+
+
+@contextmanager
+def cannot_write(path: Path) -> Iterator[None]:
+    """Say of what the system refuses that ``path`` cannot be written.
+
+    Raises:
+        UserError: the system refuses.
+    """
+    try:
+        yield
+    except OSError as error:
+        raise UserError(f"cannot write {path} ({error.strerror}): choose another output") from error

@@ -8,7 +8,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save
 from torch import Tensor, nn
 
-from pipeline.bundles import Bundle, shipped
+from pipeline.bundles import Bundle, no_weights
 from pipeline.errors import UserError
 from pipeline.files import write_bytes
 from pipeline.progress import console
@@ -27,19 +27,6 @@ def load_weights(network: nn.Module, bundle_root: str, weights: str | None = Non
         return read_weights(network, Path(weights) if weights else bundle.weights)
     except UserError as error:
         sys.exit(str(error))
-
-
-def no_weights(bundle: Bundle) -> str:
-    """The sentence about a bundle that was not trained."""
-    name = (
-        bundle.name
-        if bundle.root.resolve() in [one.root for one in shipped().values()]
-        else bundle.root
-    )
-    return (
-        f"no weights at {bundle.weights}: train first with unet-bundles train {name} --data DIR, "
-        "then go on with the folder of that run"
-    )
 
 
 def starting_point(network: nn.Module, weights: str | None) -> nn.Module:

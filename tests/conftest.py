@@ -22,6 +22,15 @@ TINY = (
 """Settings of a training of seconds."""
 
 
+@pytest.fixture(scope="session", autouse=True)
+def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The cache of converted networks, in place of the user's own."""
+    folder = tmp_path_factory.mktemp("cache")
+    folder.chmod(0o700)
+    os.environ["UNET_BUNDLES_CACHE"] = str(folder)
+    return folder
+
+
 @pytest.fixture(scope="session")
 def cohort(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Three phantoms of 48 voxels on an oblique, anisotropic grid."""
@@ -49,10 +58,16 @@ def set_limit() -> Iterator[Callable[[int], None]]:
 
 @pytest.fixture
 def unet_bundles(capsys: pytest.CaptureFixture[str]) -> Callable[..., tuple[int, str, str]]:
-    """Run the command; gives exit status, standard output and standard error."""
+    """Run the command; gives exit status, standard output and standard error.
+
+    ``segment`` runs the network by torch itself unless the test names a backend: converting one
+    costs more than the test.
+    """
 
     def call(*arguments: object) -> tuple[int, str, str]:
         capsys.readouterr()
+        if arguments[0] == "segment" and "--backend" not in arguments:
+            arguments += ("--backend", "eager")
         with pytest.raises(SystemExit) as end:
             main([str(argument) for argument in arguments])
         captured = capsys.readouterr()

@@ -12,7 +12,7 @@ from monai.data import MetaTensor
 
 from pipeline.data.loaders import labelled, records, training_split
 from pipeline.errors import UserError
-from pipeline.inference import DomainWindows
+from pipeline.inference.inferer import DomainWindows
 from pipeline.tasks import network_domains, of_domain
 from pipeline.transforms import domain_patches, preprocessing, restore_domains
 

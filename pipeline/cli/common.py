@@ -10,6 +10,8 @@ from pipeline.errors import UserError
 Convention = Literal["brats2018", "brats2023", "msd_brats", "classes"]
 """Of the values in label files."""
 
+Backend = Literal["auto", "eager", "compiled", "openvino", "openvino-int8", "onnxruntime"]
+"""What runs a network."""
 
 Alignment = tuple[Literal["rigid"], ...] | None
 """``--align`` alone is (), ``--align rigid`` is ("rigid",)."""
@@ -32,15 +34,19 @@ class Common:
     debug: bool = False
     """Show the traceback of an error."""
 
+    def quieten(self) -> None:
+        """Leave out what libraries log and warn of, unless it is to be shown."""
+        if not self.debug:
+            logging.disable(logging.CRITICAL)
+            warnings.simplefilter("ignore")
+
     def prepare(self) -> None:
         """Set threads, quieten the libraries, and refuse a device that is not there.
 
         Raises:
             UserError: the device is unknown or absent.
         """
-        if not self.debug:
-            logging.disable(logging.CRITICAL)
-            warnings.simplefilter("ignore")
+        self.quieten()
         import torch
 
         from pipeline.distributed import keep_freed_memory

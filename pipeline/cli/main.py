@@ -16,6 +16,7 @@ from pipeline.cli.export import Export
 from pipeline.cli.list import List
 from pipeline.cli.pack import Pack
 from pipeline.cli.picture import Picture
+from pipeline.cli.quantise import Quantise
 from pipeline.cli.report import Report
 from pipeline.cli.segment import Segment
 from pipeline.cli.train import Train
@@ -34,6 +35,7 @@ VERBS: dict[str, Callable[..., Common]] = {
     "compare": Compare,
     "export": Export,
     "pack": Pack,
+    "quantise": Quantise,
 }
 
 

@@ -9,28 +9,40 @@ from typing import TYPE_CHECKING, Any
 from tyro.conf import Positional
 
 from pipeline.arguments import parse_files
-from pipeline.cli.common import Alignment, Common, Convention
+from pipeline.cli.common import Alignment, Backend, Common, Convention
 from pipeline.errors import UserError
 from pipeline.tasks import Task
 
 if TYPE_CHECKING:
+    from pipeline.bundles import Bundle
     from pipeline.data.cohorts import Cohort
+    from pipeline.inference import Segmenter
+    from pipeline.inference.cohort import Report
 
 
 @dataclass(kw_only=True)
 class Segment(Common):
     """Segment cases NIfTI to NIfTI, each on the grid of its first modality."""
 
-    bundle: Positional[str]
-    """Folder of a run, or name of a bundle with weights."""
+    bundle: Positional[tuple[str, ...]]
+    """Folder of a run, or name of a bundle with weights; of several, probabilities are averaged."""
     images: tuple[str, ...]
     """Folder of the cases or of one case; or one modality=FILE each for one case."""
     output: Path
     """Folder of the predictions, <case>.nii.gz, and of run.json, which says how they were made."""
     domain: str | None = None
     """Of a bundle with several domains, the one of these images; its first if not given."""
-    weights: Path | None = None
-    """Safetensors file; the bundle's own if not given."""
+    weights: tuple[Path, ...] | None = None
+    """Safetensors file; the bundle's own if not given. Of several, probabilities are averaged."""
+    backend: Backend = "auto"
+    """What runs the network; auto takes the fastest that is installed and agrees with it."""
+    mirror: tuple[int, ...] | None = None
+    """Axes of the volume, such as 0 1 2, over whose mirror images logits are averaged."""
+    max_memory: float | None = None
+    """GiB that all processes may take together, imports included; what the machine has if not
+    given."""
+    plan: bool = False
+    """Tell windows, memory and seconds of each case, and segment none."""
     labels: Convention | None = None
     """Convention of the values written; that of the images' layout if not given."""
     probabilities: bool = False
@@ -50,20 +62,54 @@ class Segment(Common):
         from pipeline.bundles import find_bundle
         from pipeline.data.cohorts import tell, written_convention
 
-        bundle = find_bundle(self.bundle, self.domain)
-        cohort = self.cohort(bundle.task)
-        asked = self.labels or bundle.config("inference").get("written_labels")
-        convention = written_convention(bundle.task, cohort, asked)
-        self.prepare()
-        from pipeline.inference.cohort import segment_cases
-        from pipeline.inference.manifest import without_folders
+        bundles = [find_bundle(name, self.domain) for name in self.bundle]
+        cohort = self.cohort(bundles[0].task)
+        asked = self.labels or bundles[0].config("inference").get("written_labels")
+        convention = written_convention(bundles[0].task, cohort, asked)
+        self.quieten()
+        if self.device not in (None, "cpu"):
+            self.prepare()
+        segmenter = self.segmenter(bundles)
+        if self.plan:
+            return self.tell_plans(segmenter, cohort)
         from pipeline.inference.predictions import write_record
-        from pipeline.inference.segmentation import Segmenter
-        from pipeline.progress import over_cases
 
-        segmenter = Segmenter(bundle, self.weights, self.device)
         write_record(self.output, segmenter.task, convention)
         tell(cohort)
+        report = self.segmented(segmenter, cohort, convention)
+        if self.align is not None:
+            self.tell_alignment(report.written)
+        self.tell(asdict(report))
+        return 1 if report.failed else 0
+
+    def segmenter(self, bundles: list["Bundle"]) -> "Segmenter":
+        """What the cases are given to.
+
+        Raises:
+            UserError: weights or backend cannot be had.
+        """
+        from pipeline.inference import Segmenter
+        from pipeline.inference.workers import warm_up
+
+        if not self.plan:
+            warm_up()
+        return Segmenter(
+            bundles,
+            self.weights,
+            self.device,
+            self.backend,
+            self.threads,
+            self.max_memory,
+            self.mirror,
+        )
+
+    def segmented(self, segmenter: "Segmenter", cohort: "Cohort", convention: str) -> "Report":
+        """What became of each case of ``cohort``, those that it refuses among them."""
+        from pipeline.inference.cohort import segment_cases
+        from pipeline.inference.manifest import without_folders
+        from pipeline.progress import over_cases
+
+        refused = cohort.without_paths(cohort.refused)
         with over_cases("segment", len(cohort.cases)) as on_case:
             report = segment_cases(
                 segmenter,
@@ -73,16 +119,10 @@ class Segment(Common):
                 self.overwrite,
                 self.probabilities,
                 on_case,
-                {
-                    name: without_folders(text, [cohort.root])
-                    for name, text in cohort.without_paths(cohort.refused).items()
-                },
+                {name: without_folders(text, [cohort.root]) for name, text in refused.items()},
             )
         report.failed = cohort.without_paths({**report.failed, **cohort.refused})
-        if self.align is not None:
-            self.tell_alignment(report.written)
-        self.tell(asdict(report))
-        return 1 if report.failed else 0
+        return report
 
     def cohort(self, task: Task) -> "Cohort":
         """The cases that are given.
@@ -101,6 +141,25 @@ class Segment(Common):
         if self.align is None:
             return cohort
         return cohort.aligned(Align("rigid" if self.align else "grid", self.output / "alignment"))
+
+    def tell_plans(self, segmenter: "Segmenter", cohort: "Cohort") -> int:
+        """Print what each case will take; those that cannot be read or do not fit fail."""
+        from pipeline.inference.probing import Prober
+
+        forecast, failed, plans = Prober(segmenter), 0, {}
+        for case in cohort.cases:
+            try:
+                found = forecast(case)
+            except UserError as error:
+                failed += 1
+                print(f"failed: {case.name}: {case.without_paths(str(error))}", file=sys.stderr)
+                continue
+            plans[case.name] = asdict(found)
+            if not self.json:
+                print("\n".join(found.lines()))
+        if self.json:
+            print(json.dumps(plans, indent=2))
+        return 1 if failed else 0
 
     def tell_alignment(self, cases: list[str]) -> None:
         """Say how far each modality was moved."""

@@ -86,7 +86,7 @@ class Fold:
 
     def _segmented(self) -> float:
         """Seconds a case of reading, segmenting and writing the validation cases."""
-        segmenter = Segmenter(Bundle(self.run), device=self.device)
+        segmenter = Segmenter(Bundle(self.run), device=self.device, backend="eager")
         cases = [case for case in self.cohort.cases if case.name in self.split.validation]
         began = monotonic()
         report = segment_cases(

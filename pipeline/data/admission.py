@@ -6,28 +6,25 @@ Files are read once: what ``read_case`` gives is checked in memory and then used
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
-from itertools import combinations
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline import grids
-from pipeline.data import pixels
-from pipeline.data.cohorts import Case
-from pipeline.data.findings import FileUserError, Finding, refusal, refuse, shown
+from pipeline.data.case_checks import (
+    channel_of,
+    check_images,
+    check_one_grid,
+    check_same_grid,
+)
+from pipeline.data.cases import Case
+from pipeline.data.channels import ArrayChannel, Channel, Facts
+from pipeline.data.findings import FileUserError, Finding, refuse, shown
 from pipeline.data.labels import read_labels
-from pipeline.data.volume_checks import check_grid, check_values, constant, identical
 from pipeline.data.volumes import Volume, read_volume
 from pipeline.errors import UserError
 from pipeline.tasks import Task
-
-_RESAMPLE = {
-    "different-grids": "resample them onto one grid, or add --align",
-    "label-grid": "resample them onto one grid",
-}
-"""The remedy, by code."""
 
 
 @dataclass(frozen=True)
@@ -51,16 +48,20 @@ class Image:
         Raises:
             FileUserError: the file has several channels and none is named, or not that one.
         """
-        array = self.volume.array.reshape(*self.volume.array.shape[:3], -1, order="A")
-        count = array.shape[3]
-        if self.channel is None and count > 1:
-            what = f"holds {count} channels, not one image"
-            raise refusal("channels", self.path, what, "give one file a modality")
-        if self.channel is not None and self.channel >= count:
-            what = f"holds {count} channels, and number {self.channel} was asked for"
-            raise refusal("channels", self.path, what, "count channels from 0")
-        image: NDArray[Any] = array[..., self.channel or 0]
+        shape = self.volume.shape
+        array = self.volume.array.reshape(*shape[:3], -1, order="A")
+        image: NDArray[Any] = array[..., channel_of(self.path, shape, self.channel)]
         return image
+
+    @property
+    def voxels(self) -> Channel:
+        """The same, by planes."""
+        return ArrayChannel(self.array)
+
+    @cached_property
+    def facts(self) -> Facts:
+        """What the voxels say of the image."""
+        return Facts.of(self.array)
 
 
 @dataclass(frozen=True)
@@ -130,13 +131,11 @@ def examine(case: LoadedCase) -> Iterator[Finding]:
     Raises:
         FileUserError: a file has several channels, or not the one that is asked for.
     """
-    yield from _grids(case)
-    for path, volume in {image.path: image.volume for image in case.images}.items():
-        if not pixels.is_image(path):
-            yield from check_grid(path, volume)
-    for image in case.images:
-        yield from check_values(image.path, image.array)
-    yield from _content(case)
+    if not case.to_be_aligned:
+        yield from check_one_grid(case.images)
+    if case.label is not None and case.label_path is not None:
+        yield from check_same_grid("label-grid", case.images[0], case.label_path, case.label)
+    yield from check_images(case.name, case.images)
     if case.label is not None and case.label_path is not None:
         yield from _label_outside(case, case.label.array, case.label_path)
 
@@ -165,65 +164,15 @@ def _loaded(
     return LoadedCase(case.name, images, label, case.label, case.align is not None)
 
 
-def _grids(case: LoadedCase) -> Iterator[Finding]:
-    first, *others = ((image.path, image.volume) for image in case.images)
-    for path, volume in () if case.to_be_aligned else others:
-        yield from _same_grid("different-grids", first, path, volume)
-    if case.label is not None and case.label_path is not None:
-        yield from _same_grid("label-grid", first, case.label_path, case.label)
-
-
-def _same_grid(
-    code: str, first: tuple[Path, Volume], path: Path, volume: Volume
-) -> Iterator[Finding]:
-    first_shape, shape = first[1].array.shape[:3], volume.array.shape[:3]
-    if shape != first_shape:
-        yield Finding(
-            code,
-            path,
-            f"{shown(path)} has shape {shape} and {shown(first[0])} has {first_shape}: "
-            f"{_RESAMPLE[code]}",
-        )
-    elif not grids.same_grid(first_shape, first[1].affine, shape, volume.affine):
-        yield Finding(
-            code,
-            path,
-            f"{shown(path)} and {shown(first[0])} differ in their affine: {_RESAMPLE[code]}",
-        )
-
-
-def _content(case: LoadedCase) -> Iterator[Finding]:
-    if not any(image.array.any() for image in case.images):
-        path = case.images[0].path
-        yield Finding(
-            "empty-case",
-            path,
-            f"case {case.name} is zero in every voxel of {shown(path)} and of its other images: "
-            "copy them again from their source",
-        )
-    for image, other in combinations(case.images, 2):
-        if identical(image.array, other.array):
-            yield Finding(
-                "identical-images",
-                other.path,
-                f"{_named(other)} has the voxels of {_named(image)}: give each modality its own",
-            )
-
-
-def _named(image: Image) -> str:
-    number = "" if image.channel is None else f" channel {image.channel}"
-    return f"{shown(image.path)}{number}"
-
-
 def _label_outside(case: LoadedCase, label: NDArray[Any], path: Path) -> Iterator[Finding]:
     """Compare the label with the background of the images.
 
     The background of an image is the value that its eight corners share; where one has none (a
     crop), nothing can be said, and an image of one value says nothing.
     """
-    labelled = np.flatnonzero(label.reshape(-1, order="F"))
+    labelled = np.flatnonzero(label.reshape(-1, order="F") != 0)  # fast on truth values
     outside = np.ones(labelled.size, bool)
-    images = [image for image in case.images if not constant(image.array)]
+    images = [image for image in case.images if not image.facts.constant]
     for image in images:
         background = _background(image.array)
         if background is None or image.array.shape != label.shape:

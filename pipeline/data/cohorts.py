@@ -20,7 +20,7 @@ from pipeline.progress import console
 from pipeline.tasks import Task
 
 
-def find_cohort(root: Path, task: Task, layout: str | None = None) -> Cohort:
+def find_cohort(root: Path | str, task: Task, layout: str | None = None) -> Cohort:
     """Find the cases of ``task`` under ``root``.
 
     Args:
@@ -31,8 +31,8 @@ def find_cohort(root: Path, task: Task, layout: str | None = None) -> Cohort:
     Raises:
         UserError: ``root`` does not exist or holds no case, or the layout does not fit.
     """
+    root = Path(root).absolute()
     _check_exists(root, "give the folder of the cases")
-    root = root.absolute()
     if layout != "images":
         found = listed(root, layout)
         cohort = None if found is None else _of_task(root, task, *found)

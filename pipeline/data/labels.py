@@ -29,7 +29,8 @@ def read_labels(path: Path, task: Task, convention: str | None) -> Volume:
         array = _of_two_classes(array)
     conventions = task.conventions if convention is None else (convention,)
     known = sorted({0}.union(*(task.values(name).values() for name in conventions)))
-    unknown = np.setdiff1d(array[array != 0], known)  # few are not zero, and sorting is slow
+    flat = array.reshape(-1, order="A")  # as it lies in memory, which is faster to go through
+    unknown = np.setdiff1d(flat[flat != 0], known)  # few are not zero, and sorting is slow
     if unknown.size:
         what = (
             f"holds the label value {unknown[0]:g}, and the convention {' or '.join(conventions)} "

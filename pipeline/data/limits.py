@@ -2,6 +2,7 @@
 
 import math
 import os
+import sys
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -45,6 +46,12 @@ class Limits:
         """
         given = os.environ.get(_GIVEN)
         return cls(memory() // 4 if given is None else int(given))
+
+    @classmethod
+    def on_disk(cls) -> "Limits":
+        """What ``limit_files`` was given, else none: of files that are read piece by piece."""
+        given = os.environ.get(_GIVEN)
+        return cls(sys.maxsize if given is None else int(given))
 
 
 def limit_files(num_gib: float | None) -> None:

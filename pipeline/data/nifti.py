@@ -1,4 +1,4 @@
-"""Read NIfTI-1 and NIfTI-2 files, checking each claim of the header before it is believed.
+"""The headers of NIfTI-1 and NIfTI-2 files, each claim checked before it is believed.
 
 Source: the headers nifti1.h and nifti2.h of the NIfTI Data Format Working Group.
 """
@@ -16,11 +16,14 @@ from nibabel.volumeutils import apply_read_scaling
 from numpy.typing import NDArray
 
 from pipeline.data.findings import FileUserError, refusal, shown
-from pipeline.data.limits import SMALLER, Limits
-from pipeline.data.sources import AGAIN, Source
+from pipeline.data.limits import BYTES_A_VOXEL, Limits
+from pipeline.data.sources import AGAIN
 
 HEADER_SIZES = {348: nib.Nifti1Header, 540: nib.Nifti2Header}
 """How long a header is, which is also its first number, and the class of its fields."""
+
+WRITE_AGAIN = "write it again with a tool that follows NIfTI"
+"""What to do with a header that is wrong."""
 
 _MAGIC = {b"n+1": False, b"n+2": False, b"ni1": True, b"ni2": True}  # whether voxels are elsewhere
 _LARGEST_OFFSET = 2**28  # bytes of extensions before the voxels
@@ -32,7 +35,6 @@ _OTHER_KINDS = {
     b"\x89PNG": "a PNG image",
     b"NRRD": "an NRRD file",
 }
-_WRITE_AGAIN = "write it again with a tool that follows NIfTI"
 
 
 @dataclass(frozen=True)
@@ -56,35 +58,27 @@ class Layout:
     @property
     def num_bytes(self) -> int:
         """Of the voxels."""
-        return math.prod(self.shape) * self.dtype.itemsize
+        return self.num_voxels * self.dtype.itemsize
 
+    @property
+    def num_voxels(self) -> int:
+        """Of all channels."""
+        return math.prod(self.shape)
 
-def read_nifti(path: Path) -> tuple[NDArray[Any], Any]:
-    """Voxels (two to seven axes, scaled, not to be written into) and header of a NIfTI file.
+    @property
+    def num_bytes_read(self) -> int:
+        """What reading all voxels takes; scaled values are float64 beside what they come from."""
+        scales = self.scaling not in ((None, None), (1, 0))
+        return self.num_bytes + (BYTES_A_VOXEL * self.num_voxels if scales else 0)
 
-    One pass over the file; nothing is allocated that the limits forbid or that the file does not
-    hold. ``path`` may be either half of an ``.hdr`` and ``.img`` pair.
+    def fits(self, limits: Limits) -> bool:
+        """Whether ``limits`` allow to read all voxels."""
+        return self.num_bytes <= limits.num_bytes and self.num_voxels <= limits.num_voxels
 
-    Raises:
-        FileUserError: with the code of what is wrong.
-    """
-    limits = Limits.in_force()
-    header_path, image_path = _halves(path)
-    source = Source(header_path, limits)
-    header, layout = _header(source)
-    if layout.apart != (image_path != header_path):
-        what = "has the magic of a file whose voxels are elsewhere, or the reverse"
-        raise refusal("not-nifti", header_path, what, "keep .hdr and .img together under one name")
-    before = int(header.sizeof_hdr)
-    if layout.apart:
-        source, before = Source(image_path, limits), 0
-    with source.damage_first():
-        return _voxels(source, layout, before, limits), header
-
-
-def read_nifti_header(path: Path) -> Any:
-    """The header of a file that ``read_nifti`` has accepted."""
-    return _header(Source(_halves(path)[0], Limits.in_force()))[0]
+    def scaled(self, voxels: NDArray[Any]) -> NDArray[Any]:
+        """The values that ``voxels`` of the file stand for."""
+        with np.errstate(all="ignore"):
+            return apply_read_scaling(voxels, *self.scaling)
 
 
 def parse_header(content: bytes, path: Path) -> tuple[Any, Layout]:
@@ -93,9 +87,9 @@ def parse_header(content: bytes, path: Path) -> tuple[Any, Layout]:
     Raises:
         FileUserError: with the code of what is wrong; it names ``path``.
     """
-    size, order = _size_and_order(content, path)
+    size, order = size_and_order(content, path)
     if len(content) < size:
-        raise _truncated(path, size, len(content))
+        raise truncated(path, size, len(content))
     header_class: Any = HEADER_SIZES[size]
     header = header_class(content[:size], endianness=order, check=False)
     magic = _MAGIC.get(bytes(header["magic"].item())[:3])
@@ -114,30 +108,12 @@ def parse_header(content: bytes, path: Path) -> tuple[Any, Layout]:
     return header, layout
 
 
-def _halves(path: Path) -> tuple[Path, Path]:
-    """The files of header and voxels, one and the same unless ``path`` is half of a pair."""
-    name = path.name
-    for ending, other in ((".hdr", ".img"), (".img", ".hdr")):
-        for zipped in ("", ".gz"):
-            if not name.lower().endswith(ending + zipped):
-                continue
-            stem = name[: -len(ending + zipped)]
-            candidates = [path.with_name(stem + other + end) for end in (zipped, "", ".gz")]
-            half = next((file for file in candidates if file.exists()), candidates[0])
-            return (path, half) if ending == ".hdr" else (half, path)
-    return path, path
+def size_and_order(content: bytes, path: Path) -> tuple[int, str]:
+    """How long the header is that ``content`` begins with, and its byte order, "<" or ">".
 
-
-def _header(source: Source) -> tuple[Any, Layout]:
-    with source.damage_first():
-        content = source.read(min(HEADER_SIZES))
-        if content[:2] == b"\x1f\x8b" and source.zipped:
-            raise refusal("nested-gzip", source.path, "was zipped twice", "unzip it once")
-        size, _ = _size_and_order(content, source.path)
-        return parse_header(content + source.read(size - len(content)), source.path)
-
-
-def _size_and_order(content: bytes, path: Path) -> tuple[int, str]:
+    Raises:
+        FileUserError: there is no NIfTI header; it names ``path``.
+    """
     for order, sign in (("little", "<"), ("big", ">")):
         size = int.from_bytes(content[:4], "little" if order == "little" else "big")
         if size in HEADER_SIZES:
@@ -148,19 +124,27 @@ def _size_and_order(content: bytes, path: Path) -> tuple[int, str]:
     raise refusal("not-nifti", path, what, "give a .nii or .nii.gz")
 
 
+def truncated(path: Path, needed: int, held: int) -> FileUserError:
+    """The error of a file of ``held`` bytes that should have as many as are ``needed``."""
+    sentence = (
+        f"{shown(path)} is truncated: its header says {needed} bytes and it holds {held}; {AGAIN}"
+    )
+    return FileUserError(sentence, "truncated", path)
+
+
 def _shape(header: Any, path: Path) -> tuple[int, ...]:
     num_axes, *sizes = (int(size) for size in header["dim"])
     shape = tuple(sizes[: max(0, num_axes)])
     if not 2 <= num_axes <= 7 or min(shape) < 1:
         what = f"has {num_axes} axes of sizes {shape} in its header"
-        raise refusal("dimensions", path, what, _WRITE_AGAIN)
+        raise refusal("dimensions", path, what, WRITE_AGAIN)
     return shape
 
 
 def _data_type(header: Any, path: Path) -> np.dtype[Any]:
     code, bits = int(header["datatype"]), int(header["bitpix"])
     if code not in data_type_codes.value_set():
-        raise refusal("data-type", path, f"has the unknown data type {code}", _WRITE_AGAIN)
+        raise refusal("data-type", path, f"has the unknown data type {code}", WRITE_AGAIN)
     known: Any = data_type_codes.dtype[code]
     dtype: np.dtype[Any] = np.dtype(known)
     if dtype.kind not in "iuf" or dtype.itemsize not in (1, 2, 4, 8):
@@ -169,7 +153,7 @@ def _data_type(header: Any, path: Path) -> np.dtype[Any]:
         raise refusal("data-type", path, what, "convert it to integers or float32")
     if bits != 8 * dtype.itemsize:
         what = f"says {bits} bits a voxel and a type of {8 * dtype.itemsize}"
-        raise refusal("data-type", path, what, _WRITE_AGAIN)
+        raise refusal("data-type", path, what, WRITE_AGAIN)
     return dtype.newbyteorder(header.endianness)
 
 
@@ -177,7 +161,7 @@ def _offset(header: Any, smallest: int, path: Path) -> int:
     offset = float(header["vox_offset"])
     if not (offset.is_integer() and smallest <= offset <= _LARGEST_OFFSET):
         what = f"puts its first voxel at byte {offset:g}"
-        raise refusal("data-offset", path, what, _WRITE_AGAIN)
+        raise refusal("data-offset", path, what, WRITE_AGAIN)
     return int(offset)
 
 
@@ -185,7 +169,7 @@ def _scaling(header: Any, path: Path) -> tuple[float | None, float | None]:
     slope, inter = float(header["scl_slope"]), float(header["scl_inter"])
     if math.isinf(slope) or (slope and not math.isnan(slope) and not math.isfinite(inter)):
         what = f"scales its voxels by {slope:g} and {inter:g}"
-        raise refusal("scaling", path, what, _WRITE_AGAIN)
+        raise refusal("scaling", path, what, WRITE_AGAIN)
     return (None, None) if slope == 0 or math.isnan(slope) else (slope, inter)
 
 
@@ -201,7 +185,7 @@ def _check_affine(header: Any, path: Path) -> None:
     for name in ("qform_code", "sform_code"):
         if int(header[name]) not in xform_codes.value_set():
             what = f"has the unknown {name} {header[name]}"
-            raise refusal("affine", path, what, _WRITE_AGAIN)
+            raise refusal("affine", path, what, WRITE_AGAIN)
     try:
         with np.errstate(all="ignore"):
             affine = np.asarray(header.get_best_affine(), np.float64)
@@ -214,31 +198,3 @@ def _check_affine(header: Any, path: Path) -> None:
     if not usable:
         what = "has an affine that is not finite and invertible"
         raise refusal("affine", path, what, "repair its header")
-
-
-def _voxels(source: Source, layout: Layout, before: int, limits: Limits) -> NDArray[Any]:
-    needed, num_voxels = layout.num_bytes, math.prod(layout.shape)
-    gap = layout.offset - before
-    if source.left is not None and source.left < gap + needed:
-        raise _truncated(source.path, layout.offset + needed, before + source.left)
-    if needed > limits.num_bytes or num_voxels > limits.num_voxels:
-        what = f"claims {num_voxels} voxels, and {limits.num_voxels} are the limit"
-        raise refusal("too-large", source.path, what, SMALLER)
-    skipped = len(source.read(gap))
-    content = source.read(needed) if skipped == gap else b""
-    if len(content) < needed:
-        held = before + skipped + len(content)
-        raise _truncated(source.path, layout.offset + needed, held)
-    if source.finish():
-        what = f"goes on behind the {num_voxels} voxels of its header"
-        raise refusal("surplus-bytes", source.path, what, _WRITE_AGAIN)
-    array = np.frombuffer(content, layout.dtype).reshape(layout.shape, order="F")
-    with np.errstate(all="ignore"):
-        return apply_read_scaling(array, *layout.scaling)
-
-
-def _truncated(path: Path, needed: int, held: int) -> FileUserError:
-    sentence = (
-        f"{shown(path)} is truncated: its header says {needed} bytes and it holds {held}; {AGAIN}"
-    )
-    return FileUserError(sentence, "truncated", path)

@@ -1,16 +1,16 @@
-"""What can be said of one volume in memory."""
+"""What can be said of one volume: of where its voxels are, and of their values."""
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 from nibabel.spatialimages import HeaderDataError
 from numpy.typing import NDArray
 
 from pipeline import grids
+from pipeline.data.channels import Facts
 from pipeline.data.findings import Finding, shown
-from pipeline.data.volumes import Volume
 
 SPACING_MM = (0.05, 20.0)
 """Outside of this a voxel is unusual."""
@@ -22,10 +22,28 @@ LARGEST_EXTENT_MM = 1e4
 XFORM_TOLERANCE_MM = 0.1
 """Sform and qform agree if no corner moves farther; a qform is float32 and has that error."""
 
-_THINNING = 61  # of voxels that are looked at first; a prime, so that no plane is missed
+
+class Placed(Protocol):
+    """A volume, whether its voxels are in memory or not."""
+
+    @property
+    def header(self) -> Any:
+        """Of the file, as nibabel holds it."""
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """(H, W, D), or (H, W, D, C) of a file with several channels."""
+
+    @property
+    def affine(self) -> NDArray[np.float64]:
+        """From voxel indices to millimetres (RAS), 4 x 4."""
+
+    @property
+    def spacing(self) -> tuple[float, float, float]:
+        """Millimetres per voxel along each axis."""
 
 
-def check_grid(path: Path, volume: Volume) -> Iterator[Finding]:
+def check_grid(path: Path, volume: Placed) -> Iterator[Finding]:
     """Findings about where the voxels of a NIfTI file are."""
     yield from _spacing(path, volume)
     header = volume.header
@@ -48,45 +66,28 @@ def check_grid(path: Path, volume: Volume) -> Iterator[Finding]:
         yield from _sform_against_qform(path, volume)
 
 
-def check_values(path: Path, image: NDArray[Any]) -> Iterator[Finding]:
-    """Findings about the values (H, W, D) of an image in a file."""
-    if image.dtype.kind == "f":
-        wrong = image.size - np.count_nonzero(np.isfinite(image))
-        if wrong:
-            yield Finding(
-                "not-finite",
-                path,
-                f"{shown(path)} holds voxels that are not finite ({wrong} NaN or infinite): "
-                "repair the file",
-            )
-    if constant(image):
+def check_values(path: Path, facts: Facts) -> Iterator[Finding]:
+    """Findings about the values of an image in a file."""
+    if facts.num_wrong:
+        yield Finding(
+            "not-finite",
+            path,
+            f"{shown(path)} holds voxels that are not finite ({facts.num_wrong} NaN or infinite): "
+            "repair the file",
+        )
+    if facts.constant:
         yield Finding(
             "constant-image",
             path,
-            f"{shown(path)} has the value {image.flat[0]:g} in every voxel: "
+            f"{shown(path)} has the value {facts.first:g} in every voxel: "
             "copy it again from its source if that is not meant",
         )
 
 
-def constant(image: NDArray[Any]) -> bool:
-    """Whether all voxels have one value."""
-    first = image.flat[0]
-    flat = image.reshape(-1, order="A")
-    return bool((flat[::_THINNING] == first).all() and (flat == first).all())
-
-
-def identical(image: NDArray[Any], other: NDArray[Any]) -> bool:
-    """Whether two images have the same voxels."""
-    if image.shape != other.shape:
-        return False
-    thin = (slice(None, None, 7),) * image.ndim
-    return np.array_equal(image[thin], other[thin]) and np.array_equal(image, other)
-
-
-def _spacing(path: Path, volume: Volume) -> Iterator[Finding]:
+def _spacing(path: Path, volume: Placed) -> Iterator[Finding]:
     spacing = volume.spacing
     said = " x ".join(f"{size:g}" for size in spacing)
-    sizes = zip(volume.array.shape[:3], spacing, strict=True)
+    sizes = zip(volume.shape[:3], spacing, strict=True)
     extent = max(count * size for count, size in sizes)
     if min(spacing) < SMALLEST_SPACING_MM or extent > LARGEST_EXTENT_MM:
         yield Finding(
@@ -103,8 +104,8 @@ def _spacing(path: Path, volume: Volume) -> Iterator[Finding]:
         )
 
 
-def _sform_against_qform(path: Path, volume: Volume) -> Iterator[Finding]:
-    header, shape = volume.header, volume.array.shape
+def _sform_against_qform(path: Path, volume: Placed) -> Iterator[Finding]:
+    header, shape = volume.header, volume.shape
     sform = np.asarray(header.get_sform(), np.float64)
     try:
         with np.errstate(all="ignore"):

@@ -1,8 +1,8 @@
 """Read and write volumes: NIfTI and 2D images, and DICOM to read; damage ends in one sentence."""
 
-import gzip
 from dataclasses import dataclass
 from functools import cached_property
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
@@ -12,9 +12,10 @@ from numpy.typing import NDArray
 
 from pipeline import grids
 from pipeline.data import pixels
-from pipeline.data.nifti import read_nifti, read_nifti_header
+from pipeline.data.nifti_files import read_nifti, read_nifti_header
 from pipeline.data.slices import is_dicom
-from pipeline.files import write_bytes
+from pipeline.data.zipping import zipped
+from pipeline.files import write_pieces
 
 SUFFIXES = (".nii.gz", ".nii", ".hdr.gz", ".hdr")
 """What a volume's file name ends in, in lower case."""
@@ -32,6 +33,11 @@ class Volume:
 
     array: NDArray[Any]
     header: Any
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Of the array."""
+        return self.array.shape
 
     @cached_property
     def affine(self) -> NDArray[np.float64]:
@@ -62,16 +68,21 @@ def is_volume(path: Path) -> bool:
     return path.name.lower().endswith(SUFFIXES) and not path.name.startswith(".")
 
 
+def is_nifti(path: Path) -> bool:
+    """Whether ``path`` is read as a NIfTI file, and not as a 2D image or a DICOM series."""
+    return not pixels.is_image(path) and (is_volume(path) or not is_dicom(path))
+
+
 def read_volume(path: Path) -> Volume:
     """Read a NIfTI file, 2D image or DICOM series to its end, so that its checksum is verified.
 
     Raises:
-        UserError: what ``pipeline.data.nifti.read_nifti`` or ``pipeline.data.pixels.read_pixels``
-            refuses.
+        UserError: what ``pipeline.data.nifti_files.read_nifti``,
+            ``pipeline.data.pixels.read_pixels`` or ``pipeline.data.dicom.read_series`` refuses.
     """
     if pixels.is_image(path):
         return _slice(pixels.read_pixels(path))
-    if not is_volume(path) and is_dicom(path):
+    if not is_nifti(path):
         from pipeline.data.dicom import read_series
 
         return read_series(path)
@@ -81,11 +92,13 @@ def read_volume(path: Path) -> Volume:
 
 def read_header(path: Path) -> Any:
     """The header of a file that ``read_volume`` has accepted."""
-    if not is_volume(path) and is_dicom(path):
+    if pixels.is_image(path):
+        return read_volume(path).header
+    if not is_nifti(path):
         from pipeline.data.dicom import series_header
 
         return series_header(path)
-    return read_volume(path).header if pixels.is_image(path) else read_nifti_header(path)
+    return read_nifti_header(path)
 
 
 def write_volume(path: Path, array: NDArray[Any], like: Any) -> None:
@@ -103,19 +116,26 @@ def write_volume(path: Path, array: NDArray[Any], like: Any) -> None:
         return
     if len(like.get_data_shape()) == 2:
         array = array[..., 0]
-    image_class: Any = nib.Nifti2Image if isinstance(like, nib.Nifti2Header) else nib.Nifti1Image
-    header = image_class.header_class()
+    array = array.astype(array.dtype.newbyteorder("="), copy=False)  # that of the header
+    content = header_bytes(like, array.shape, array.dtype) + array.tobytes(order="F")
+    zips = path.name.lower().endswith(".gz")
+    write_pieces(path, zipped(BytesIO(content)) if zips else (content,))
+
+
+def header_bytes(like: Any, shape: tuple[int, ...], dtype: np.dtype[Any]) -> bytes:
+    """What stands before the voxels in a file of one on the grid that the header ``like`` says."""
+    header_class: Any = nib.Nifti2Header if isinstance(like, nib.Nifti2Header) else nib.Nifti1Header
+    header = header_class()
     for field in ("qform_code", "sform_code", "xyzt_units", "quatern_b", "quatern_c", "quatern_d"):
         header[field] = like[field]
     for field in ("qoffset_x", "qoffset_y", "qoffset_z", "srow_x", "srow_y", "srow_z"):
         header[field] = like[field]
-    header.set_data_dtype(array.dtype)
-    header.set_data_shape(array.shape)
+    header.set_data_dtype(dtype)
+    header.set_data_shape(shape)
     header["pixdim"][:4] = like["pixdim"][:4]
-    content = image_class(array, None, header).to_bytes()
-    if path.name.lower().endswith(".gz"):
-        content = gzip.compress(content, compresslevel=6, mtime=0)
-    write_bytes(path, content)
+    no_extension = bytes(4)
+    header.set_data_offset(len(header.binaryblock) + len(no_extension))
+    return bytes(header.binaryblock) + no_extension
 
 
 def _slice(array: NDArray[Any]) -> Volume:

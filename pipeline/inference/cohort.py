@@ -1,24 +1,24 @@
-"""Segment the cases of a cohort one after the other; a bad case does not stop the others."""
+"""Segment the cases of a cohort, each read and written beside the network's work on another."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
 
 from pipeline.data.cohorts import Case
-from pipeline.data.findings import FileUserError
-from pipeline.data.pixels import is_image
-from pipeline.data.volumes import read_header
-from pipeline.errors import sentence
-from pipeline.inference.manifest import Entry, Manifest, input_hashes, without_folders
-from pipeline.inference.predictions import (
-    prediction_path,
-    volumes_ml,
-    write_labels,
-    write_probabilities,
-)
-from pipeline.inference.segmentation import Segmenter
-from pipeline.transforms import paint
+from pipeline.errors import UserError
+from pipeline.inference.manifest import Entry, Manifest, windows, without_folders
+from pipeline.inference.planes import Planes
+from pipeline.inference.predictions import prediction_path
+from pipeline.inference.steps import Job, Reading, Writing
+from pipeline.inference.workers import ended_by_sigterm, overlapped
+
+if TYPE_CHECKING:
+    from pipeline.inference.segmentation import Segmenter
 
 
 @dataclass
@@ -43,7 +43,7 @@ class Report:
 
 
 def segment_cases(
-    segmenter: Segmenter,
+    segmenter: "Segmenter",
     cases: Sequence[Case],
     output_dir: Path,
     convention: str,
@@ -54,11 +54,12 @@ def segment_cases(
 ) -> Report:
     """Write ``<case>.nii.gz`` for each case, or ``<case>.png`` for a case of a 2D image.
 
-    What was done stands in ``run.json`` beside them, see ``pipeline.inference.manifest``.
+    What was done stands in ``run.json`` beside them, see ``pipeline.inference.manifest``. A bad
+    case does not stop the others. Ctrl-C and SIGTERM leave whole what is finished, and no more.
 
     Args:
-        segmenter: called on each case.
-        cases: in the order in which they are segmented.
+        segmenter: that each case goes through.
+        cases: in the order in which they are begun.
         output_dir: made if it does not exist.
         convention: of the values in the files.
         overwrite: whether a prediction that exists is made again.
@@ -69,76 +70,113 @@ def segment_cases(
     Raises:
         UserError: ``output_dir`` cannot be written, or holds predictions of another kind.
     """
-    report = Report()
-    manifest = Manifest(
-        output_dir, segmenter, convention, _options(segmenter, cases, probabilities, overwrite)
-    )
+    options = _options(segmenter, cases, probabilities, overwrite)
+    manifest = Manifest(output_dir, segmenter, convention, options)
     for name, text in (refused or {}).items():
         manifest.add(name, Entry().finding("missing-file", text))
+    told = _Told(manifest, output_dir, on_case or (lambda _outcome, _name: None))
+    todo: list[tuple[Path, Case]] = []
     for case in cases:
-        path = prediction_path(output_dir, case.name, case.images[0][0])
+        path = prediction_path(output_dir.absolute(), case.name, case.images[0][0])
         if path.exists() and not overwrite:
-            outcome = "left"
-            report.existing.append(case.name)
-            manifest.leave(case.name)
+            told.left(case)
         else:
-            entry = _segmented(segmenter, case, path, convention, probabilities)
-            outcome = entry.outcome
-            report.tell(case, entry)
-            manifest.add(case.name, _public(entry, case, output_dir))
-        if on_case is not None:
-            on_case(outcome, case.name)
+            todo.append((path, case))
+    network = _Network(segmenter, probabilities)
+    steps = (
+        Reading(segmenter.task, tuple(segmenter.recipes), segmenter.limit.in_memory),
+        network,
+        Writing(segmenter.task, segmenter.rules, convention),
+    )
+    with (
+        ended_by_sigterm(),
+        _temporary(output_dir) as folder,
+        closing(overlapped(_jobs(todo, folder), *steps, network.ahead)) as jobs,
+    ):
+        for job in jobs:
+            told.ended(job)
     manifest.end()
-    return report
+    return told.report
+
+
+@dataclass
+class _Told:
+    """Tells what became of each case to all who want to know."""
+
+    manifest: Manifest
+    output_dir: Path
+    on_case: Callable[[str, str], None]
+    report: Report = field(default_factory=Report)
+
+    def left(self, case: Case) -> None:
+        self.report.existing.append(case.name)
+        self.manifest.leave(case.name)
+        self.on_case("left", case.name)
+
+    def ended(self, job: Job) -> None:
+        job.drop()
+        self.report.tell(job.case, job.entry)
+        self.manifest.add(job.case.name, _public(job.entry, job.case, self.output_dir))
+        self.on_case(job.entry.outcome, job.case.name)
+
+
+@dataclass(frozen=True)
+class _Network:
+    """The step of a case in this process: from its prepared image to codes."""
+
+    segmenter: "Segmenter"
+    probabilities: bool
+
+    def __call__(self, job: Job) -> None:
+        x, y, z = job.prepared[0].grid.native_shape
+        count = self.segmenter.task.out_channels if self.probabilities else 0
+        job.codes = Planes(job.folder / "codes", (z, x, y), np.uint8)
+        job.probabilities = tuple(
+            Planes(job.folder / f"probability{number}", (z, x, y)) for number in range(count)
+        )
+        done = self.segmenter.segment(job.prepared, job.codes, job.probabilities)
+        job.entry.spent("network", done.network_s)
+        job.entry.spent("restore", done.restore_s)
+        job.entry.windows = [windows(plan) for plan in done.plans]
+        job.drop_image()
+
+    def ahead(self, job: Job) -> int:
+        """How many cases to read while this one is segmented."""
+        with suppress(UserError):  # which the step itself raises
+            return min(room.reads_ahead for room in self.segmenter.rooms(job.prepared))
+        return 0
+
+
+def _jobs(cases: Sequence[tuple[Path, Case]], folder: Path) -> Iterator[Job]:
+    for number, (path, case) in enumerate(cases):
+        yield Job(case, path, folder / str(number))
+
+
+@contextmanager
+def _temporary(output_dir: Path) -> Iterator[Path]:
+    """A hidden folder beside the predictions, on their disk, that does not outlast the context."""
+    try:
+        folder = TemporaryDirectory(
+            prefix=".segmenting-", dir=output_dir.absolute(), ignore_cleanup_errors=True
+        )
+    except OSError as error:
+        raise UserError(
+            f"cannot write {output_dir} ({error.strerror}): choose another output"
+        ) from error
+    with folder as path:
+        yield Path(path)
 
 
 def _options(
-    segmenter: Segmenter, cases: Sequence[Case], probabilities: bool, overwrite: bool
+    segmenter: "Segmenter", cases: Sequence[Case], probabilities: bool, overwrite: bool
 ) -> dict[str, Any]:
     align = next((case.align.how for case in cases if case.align is not None), None)
     return {
-        "domain": segmenter.bundle.domain,
+        "domain": segmenter.bundles[0].domain,
         "align": align,
         "probabilities": probabilities,
         "overwrite": overwrite,
     }
-
-
-def _segmented(segmenter: Segmenter, case: Case, path: Path, convention: str, keep: bool) -> Entry:
-    """Write the prediction of ``case`` at ``path``, and its probabilities if to be kept."""
-    entry = Entry()
-    task = segmenter.task
-    try:
-        with entry.timed("load"):
-            entry.input_sha256 = input_hashes(case, task.modalities)
-            header = read_header(case.images[0][0])
-            sample = segmenter.prepared(case)
-        with entry.timed("network"):
-            logits = segmenter.logits(sample)
-        with entry.timed("restore"):
-            probabilities = segmenter.restored(sample, logits)
-            labels = paint(segmenter.targets(probabilities), task, convention)
-            if not is_image(path):
-                entry.volumes_ml = volumes_ml(labels, header, task, convention)
-        with entry.timed("write"):
-            if keep:
-                write_probabilities(path, header, probabilities, task)
-            write_labels(path, header, labels, task)
-        for finding in sample["warnings"]:
-            entry.finding(finding.code, finding.sentence)
-        entry.outcome = "written"
-    except Exception as error:
-        entry.finding(_code(error), sentence(error) or f"{type(error).__name__}: {error}")
-    return entry
-
-
-def _code(error: BaseException | None) -> str | None:
-    """The code of the check that refused a file, if that is behind ``error``."""
-    while error is not None:
-        if isinstance(error, FileUserError):
-            return error.code
-        error = error.__cause__ or error.__context__
-    return None
 
 
 def _public(entry: Entry, case: Case, output_dir: Path) -> Entry:

@@ -7,11 +7,10 @@ from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
+from importlib.metadata import version
 from pathlib import Path
 from time import perf_counter
-from typing import Any
-
-import torch
+from typing import TYPE_CHECKING, Any
 
 from pipeline.bundles import RECORD
 from pipeline.data.cases import Case
@@ -20,11 +19,21 @@ from pipeline.data.slices import is_dicom
 from pipeline.data.volumes import is_volume
 from pipeline.files import write_json
 from pipeline.inference.predictions import recorded
-from pipeline.inference.segmentation import Segmenter
 from pipeline.runs import environment
+
+if TYPE_CHECKING:
+    from pipeline.inference.plan import WindowPlan
+    from pipeline.inference.segmentation import Segmenter
 
 STEPS = ("load", "network", "restore", "write")
 """What a case goes through; their seconds are measured."""
+
+_PACKAGES = {
+    "openvino": ("openvino",),
+    "openvino-int8": ("openvino",),
+    "onnxruntime": ("onnxruntime",),
+}
+"""What results depend on besides the packages of training, by backend."""
 
 
 @dataclass
@@ -35,6 +44,7 @@ class Entry:
         outcome: "written" or "failed".
         input_sha256: of each modality's file.
         times_s: seconds of each of ``STEPS`` that was begun.
+        windows: of each member of the ensemble, what its network was given.
         volumes_ml: of each target of the prediction; none of a 2D image, which has no millimetres.
         findings: code (None where no check names it) and sentence, without folders.
     """
@@ -42,6 +52,7 @@ class Entry:
     outcome: str = "failed"
     input_sha256: dict[str, str] = field(default_factory=dict)
     times_s: dict[str, float] = field(default_factory=dict)
+    windows: list[dict[str, Any]] = field(default_factory=list)
     volumes_ml: dict[str, float] = field(default_factory=dict)
     findings: list[dict[str, Any]] = field(default_factory=list)
 
@@ -52,7 +63,11 @@ class Entry:
         try:
             yield
         finally:
-            self.times_s[step] = round(perf_counter() - start, 3)
+            self.spent(step, perf_counter() - start)
+
+    def spent(self, step: str, seconds: float) -> None:
+        """Add what one of ``STEPS`` took."""
+        self.times_s[step] = round(self.times_s.get(step, 0.0) + seconds, 3)
 
     def finding(self, code: str | None, sentence: str) -> "Entry":
         """This entry with one more finding."""
@@ -77,7 +92,7 @@ class Manifest:
     """
 
     def __init__(
-        self, output_dir: Path, segmenter: Segmenter, convention: str, options: Mapping[str, Any]
+        self, output_dir: Path, segmenter: "Segmenter", convention: str, options: Mapping[str, Any]
     ) -> None:
         before = recorded(output_dir, segmenter.task, convention)
         self.path = output_dir / RECORD
@@ -113,23 +128,54 @@ class Manifest:
         write_json(self.path, self.record | self.run | {"cases": self.cases, "earlier": earlier})
 
 
-def described(segmenter: Segmenter, options: Mapping[str, Any]) -> dict[str, Any]:
+def described(segmenter: "Segmenter", options: Mapping[str, Any]) -> dict[str, Any]:
     """What a run that begins now is made with; neither host, user nor folder is named."""
-    device = segmenter.device
-    detail = f"{torch.get_num_threads()} threads"
-    if device.type == "cuda":
-        detail = torch.cuda.get_device_name(device)
-    weights = segmenter.weights
+    first, *others = (member(segmenter, index) for index in range(len(segmenter.models)))
+    packages = {
+        package for model in segmenter.models for package in _PACKAGES.get(model.backend.name, ())
+    }
     return {
         "started": _now(),
         "ended": None,
-        "versions": environment(),
+        "versions": environment() | {name: version(name) for name in sorted(packages)},
         "platform": f"{platform.system()} {platform.machine()}",
-        "device": f"{device} ({detail})",
-        "bundle": segmenter.bundle.root.resolve().name,
-        "weights": {"file": weights.name, "sha256": sha256([weights])},
-        "parameters": segmenter.parameters | {"options": dict(options)},
+        "device": segmenter.models[0].device_name,
+        **first,
+        "parameters": first["parameters"] | {"options": dict(options)},
+        "ensemble": others,
         "times_s": dict.fromkeys(STEPS, 0.0),
+    }
+
+
+def member(segmenter: "Segmenter", index: int) -> dict[str, Any]:
+    """What decides the probabilities of one member of the ensemble."""
+    model, weights = segmenter.models[index], segmenter.weights[index]
+    settings = model.settings
+    how = asdict(settings.windowing) | {"mirror": segmenter.mirror[index]}
+    patch_size = how.pop("patch_size")
+    return {
+        "bundle": settings.bundle,
+        "backend": model.backend.name,
+        "weights": {"file": weights.name, "sha256": model.weights_sha256},
+        "parameters": {
+            "spatial_dims": how.pop("spatial_dims"),
+            "spacing": settings.recipe.spacing,
+            "patch_size": "whole" if patch_size is None else patch_size,
+            "recipe": asdict(settings.recipe),
+            "inferer": how,
+            "postprocessing": asdict(settings.rules),
+        },
+    }
+
+
+def windows(plan: "WindowPlan") -> dict[str, Any]:
+    """A plan in numbers: of windows, and of voxels."""
+    return {
+        "count": len(plan.starts),
+        "skipped": plan.skipped,
+        "size": plan.size,
+        "volume": plan.shape,
+        "computed_over_needed": round(plan.computed_over_needed, 3),
     }
 
 

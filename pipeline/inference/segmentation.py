@@ -1,101 +1,278 @@
-"""A bundle loaded once and called on cases."""
+"""Bundles loaded once and called on cases."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
+from tempfile import TemporaryDirectory
+from time import perf_counter
 from typing import Any
 
-import torch
-from monai.bundle import ConfigParser
-from torch import Tensor
+import numpy as np
+from numpy.typing import NDArray
 
-from pipeline.bundles import Bundle
-from pipeline.data.cohorts import Case
-from pipeline.data.loaders import record
+from pipeline.bundles import Bundle, find_bundle, no_weights
+from pipeline.data.cases import Case, Cohort
+from pipeline.data.cohorts import written_convention
+from pipeline.data.slabs import opened
+from pipeline.data.volumes import Volume
 from pipeline.errors import UserError
-from pipeline.transforms import paint
-from pipeline.weights import no_weights, read_weights
+from pipeline.inference.backends.loading import Model, load
+from pipeline.inference.codes import Rules, cleaned, coded, painted
+from pipeline.inference.engine import blended
+from pipeline.inference.ensembles import Mean
+from pipeline.inference.memory import Limit, Room
+from pipeline.inference.plan import WindowPlan, plan_windows
+from pipeline.inference.planes import Planes
+from pipeline.inference.preparing import Prepared, prepare
+from pipeline.inference.restoring import activated, native_planes
+from pipeline.recipe import Recipe
+from pipeline.tasks import Task
+
+BATCH_OF_SLICES = 16
+"""Windows of 2D in one call of the network, if memory allows; of 3D it is one."""
+
+BATCH_ON_A_CARD = 4
+"""Windows of 3D in one call of the network on a GPU, if memory allows."""
+
+READ_FOR_A_CARD = 4
+"""Cases that are read while a GPU works on one, if memory allows; on a CPU it is one."""
+
+
+@dataclass
+class Done:
+    """How a case went.
+
+    Args:
+        network_s: seconds within the network.
+        restore_s: seconds of everything else between the working image and the codes.
+        plans: the windows, one plan a member.
+    """
+
+    network_s: float = 0.0
+    restore_s: float = 0.0
+    plans: list[WindowPlan] = field(default_factory=list)
 
 
 class Segmenter:
-    """The network of a bundle with its preprocessing, windows and restoring.
+    """One bundle, or several whose probabilities are averaged, with all that a case goes through.
 
     Args:
-        bundle: whose inference config is used.
-        weights: a safetensors file; None takes the bundle's own.
+        bundles: the folder of a run, the name of a bundle with weights, or several.
+        weights: safetensors files, each a member of the ensemble, of the one bundle that is given;
+            None takes the bundles' own.
         device: such as "cpu" or "cuda:0"; None takes the GPU if there is one.
+        backend: that runs the network; "auto" takes the fastest that is installed and agrees with
+            the network.
+        threads: of the network on a CPU; None takes all cores.
+        max_memory: GiB that all processes may take together; None takes what the machine has.
+        mirror: axes of the volume (0 to 2) over which it is mirrored, alone and together, logits
+            averaged; None takes the bundle's.
 
     Raises:
-        UserError: the weights are missing or are of another network.
+        UserError: weights are missing or of another network, the members segment different things,
+            or the backend cannot be had.
     """
 
     def __init__(
-        self, bundle: Bundle, weights: Path | None = None, device: str | None = None
+        self,
+        bundles: Bundle | str | Path | Sequence[Bundle | str | Path],
+        weights: Path | Sequence[Path] | None = None,
+        device: str | None = None,
+        backend: str = "auto",
+        threads: int | None = None,
+        max_memory: float | None = None,
+        mirror: Sequence[int] | None = None,
     ) -> None:
-        if weights is None and not bundle.weights.is_file():
-            raise UserError(no_weights(bundle))
-        self.bundle = bundle
-        self.weights = weights or bundle.weights
-        parser = ConfigParser(bundle.config("inference"))
-        parser["bundle_root"] = str(bundle.root)
-        if device is not None:
-            parser["device"] = f"$torch.device('{device}')"
-        self.device: torch.device = parser.get_parsed_content("device")
-        network = parser.get_parsed_content("network_def")
-        self.network = read_weights(network, self.weights).to(self.device).eval()
-        self.task = bundle.task
-        self.preprocessing = parser.get_parsed_content("preprocessing")
-        self.inferer = parser.get_parsed_content("inferer")
-        self.restore = parser.get_parsed_content("postprocessing")
-        self.parameters = _parameters(parser)
+        self.limit = Limit.of(max_memory)
+        self.bundles = [_bundle(one) for one in _listed(bundles)]
+        pairs = _members(self.bundles, None if weights is None else _listed(weights))
+        self.weights = [file for _, file in pairs]
+        self.models = [load(bundle, file, backend, device, threads) for bundle, file in pairs]
+        self.task = _common_task(self.models)
+        self.mirror = [
+            tuple(model.settings.windowing.mirror if mirror is None else mirror)
+            for model in self.models
+        ]
 
-    def probabilities(self, case: Case) -> Tensor:
-        """Probabilities (out_channels, *S) on the grid of the case's first modality.
+    @property
+    def recipes(self) -> list[Recipe]:
+        """How a case is prepared, each way once."""
+        recipes: list[Recipe] = []
+        for model in self.models:
+            if model.settings.recipe not in recipes:
+                recipes.append(model.settings.recipe)
+        return recipes
 
-        Raises:
-            UserError: a file of the case cannot be used.
-        """
-        sample = self.prepared(case)
-        return self.restored(sample, self.logits(sample))
+    @property
+    def rules(self) -> Rules:
+        """What is removed from a prediction, as the first bundle says."""
+        return self.models[0].settings.rules
 
-    def prepared(self, case: Case) -> Mapping[str, Any]:
-        """The image as the network sees it, and "warnings": findings that a person should know of.
+    def __call__(self, case: Case, convention: str | None = None) -> Volume:
+        """The label map (X, Y, Z) of ``case``, uint8, with the header of its first modality.
 
-        Raises:
-            UserError: a file of the case cannot be used.
-        """
-        sample: Mapping[str, Any] = self.preprocessing(record(case, None) | {"label": None})
-        return sample
-
-    @torch.inference_mode()
-    def logits(self, sample: Mapping[str, Any]) -> Tensor:
-        """Logits (out_channels, *working) of a case that is ``prepared``, in the main memory."""
-        image = sample["image"][None].to(self.device)
-        with torch.autocast(self.device.type, torch.float16, enabled=self.device.type == "cuda"):
-            logits: Tensor = self.inferer(image, self.network)
-        return logits[0].cpu()
-
-    @torch.inference_mode()
-    def restored(self, sample: Mapping[str, Any], logits: Tensor) -> Tensor:
-        """Probabilities (out_channels, *S) of a case with these ``logits``."""
-        return self.restore.probabilities({"image": sample["image"], "pred": logits})
-
-    def targets(self, probabilities: Tensor) -> Tensor:
-        """Binary regions, or classes without background, (targets, *S)."""
-        return self.restore.targets(probabilities)
-
-    def __call__(self, case: Case, convention: str) -> Tensor:
-        """The label map (*S, uint8) of ``case`` in the values of ``convention``.
+        Args:
+            case: its files.
+            convention: of the values; None takes the task's own.
 
         Raises:
             UserError: a file of the case cannot be used.
         """
-        return paint(self.targets(self.probabilities(case)), self.task, convention)
+        convention = written_convention(self.task, Cohort(Path(), None, ()), convention)
+        with TemporaryDirectory() as folder:
+            codes, _, header = self._codes(case, Path(folder), probabilities=False)
+            array = cleaned(codes.read(0, codes.shape[0]), self.task, self.rules)
+        return Volume(painted(array, self.task, convention).transpose(1, 2, 0), header)
+
+    def probabilities(self, case: Case) -> NDArray[np.float32]:
+        """Probabilities (out_channels, X, Y, Z) on the grid of the case's first modality.
+
+        Raises:
+            UserError: a file of the case cannot be used.
+        """
+        with TemporaryDirectory() as folder:
+            _, kept, _ = self._codes(case, Path(folder), probabilities=True)
+            return np.stack([one.read(0, one.shape[0]).transpose(1, 2, 0) for one in kept])
+
+    def plans(self, prepared: Sequence[Prepared]) -> list[WindowPlan]:
+        """The windows of each member over a case, prepared in each way of ``recipes``."""
+        return [
+            plan_windows(own.grid.shape, model.settings.windowing, own.occupied)
+            for model, own in self._members(prepared)
+        ]
+
+    def rooms(self, prepared: Sequence[Prepared]) -> list[Room]:
+        """What each member is given of the memory.
+
+        Raises:
+            UserError: one does not fit.
+        """
+        planned = zip(self._members(prepared), self.plans(prepared), strict=True)
+        return [
+            self.limit.room(
+                model.backend,
+                plan,
+                own,
+                self.task.out_channels,
+                self._batch(model),
+                1 if model.device == "cpu" else READ_FOR_A_CARD,
+            )
+            for (model, own), plan in planned
+        ]
+
+    def segment(
+        self,
+        prepared: Sequence[Prepared],
+        codes: Planes,
+        probabilities: Sequence[Planes] = (),
+    ) -> Done:
+        """Write what is true of each voxel of a case; see ``pipeline.inference.codes``.
+
+        Args:
+            prepared: the case, prepared in each way of ``recipes``.
+            codes: (Z, X, Y), of zeros.
+            probabilities: one (Z, X, Y) of zeros for each region or class, or none.
+
+        Raises:
+            UserError: it does not fit into the memory that is allowed.
+        """
+        began, done = perf_counter(), Done(plans=self.plans(prepared))
+        rooms = self.rooms(prepared)
+        with TemporaryDirectory(dir=codes.path.parent) as folder:
+            mean = Mean(Path(folder) / "sum", len(self.models), codes.shape, self.task.out_channels)
+            for member, room in enumerate(rooms):
+                for z, plane in mean.over(self._planes(member, prepared, done, room.batch_size)):
+                    codes.write(z, coded(plane, self.task)[None])
+                    for file, channel in zip(probabilities, plane, strict=bool(probabilities)):
+                        file.write(z, channel[None])
+                self.models[member].backend.release()
+        done.restore_s = perf_counter() - began - done.network_s
+        return done
+
+    def _planes(
+        self, member: int, prepared: Sequence[Prepared], done: Done, batch_size: int
+    ) -> Iterator[tuple[int, NDArray[Any]]]:
+        """Native planes (out_channels, X, Y) of the probabilities of one member."""
+        model, own = self._members(prepared)[member]
+        finished = blended(
+            own.image,
+            done.plans[member],
+            own.grid.slab_axis,
+            _Timed(model.backend, done),
+            self.task.out_channels,
+            batch_size,
+            self.mirror[member],
+        )
+        working = ((first, activated(logits, self.task)) for first, logits in finished)
+        return native_planes(own.grid, working)
+
+    def _members(self, prepared: Sequence[Prepared]) -> list[tuple[Model, Prepared]]:
+        recipes = self.recipes
+        return [(model, prepared[recipes.index(model.settings.recipe)]) for model in self.models]
+
+    def _batch(self, model: Model) -> int:
+        if model.settings.windowing.spatial_dims == 2:
+            return BATCH_OF_SLICES
+        return 1 if model.device == "cpu" else BATCH_ON_A_CARD
+
+    def _codes(
+        self, case: Case, folder: Path, probabilities: bool
+    ) -> tuple[Planes, list[Planes], Any]:
+        with opened(case, self.task, folder, self.limit.in_memory) as files:
+            prepared = [
+                prepare(files.channels, files.affine, recipe, folder / f"image{number}")
+                for number, recipe in enumerate(self.recipes)
+            ]
+            header = files.header
+        x, y, z = prepared[0].grid.native_shape
+        names = self.task.regions or self.task.classes if probabilities else ()
+        codes = Planes(folder / "codes", (z, x, y), np.uint8)
+        kept = [Planes(folder / f"probability{i}", (z, x, y)) for i in range(len(names))]
+        self.segment(prepared, codes, kept)
+        return codes, kept, header
 
 
-def _parameters(parser: ConfigParser) -> dict[str, Any]:
-    """What decides a prediction besides the weights: its grid and windows, and what comes after."""
-    values = ("spatial_dims", "spacing", "patch_size", "recipe")
-    components = ("inferer", "postprocessing")
-    return {key: parser.get_parsed_content(key) for key in values} | {
-        key: parser.get(key) for key in components
-    }
+class _Timed:
+    """A network that adds the seconds within it to ``done``."""
+
+    def __init__(self, network: Callable[[NDArray[Any]], NDArray[Any]], done: Done) -> None:
+        self.network = network
+        self.done = done
+
+    def __call__(self, images: NDArray[Any]) -> NDArray[Any]:
+        began = perf_counter()
+        logits = self.network(images)
+        self.done.network_s += perf_counter() - began
+        return logits
+
+
+def _listed(given: Any) -> list[Any]:
+    return [given] if isinstance(given, Bundle | str | Path) else list(given)
+
+
+def _bundle(given: Bundle | str | Path) -> Bundle:
+    return given if isinstance(given, Bundle) else find_bundle(str(given))
+
+
+def _members(
+    bundles: Sequence[Bundle], weights: Sequence[Path] | None
+) -> list[tuple[Bundle, Path]]:
+    if weights is None:
+        for bundle in bundles:
+            if not bundle.weights.is_file():
+                raise UserError(no_weights(bundle))
+        return [(bundle, bundle.weights) for bundle in bundles]
+    if len(bundles) > 1:
+        raise UserError("weights are given for one bundle: name one, or leave the weights out")
+    return [(bundles[0], file) for file in weights]
+
+
+def _common_task(models: Sequence[Model]) -> Task:
+    task = models[0].settings.task
+    for model in models:
+        if model.settings.task != task:
+            raise UserError(
+                f"{models[0].settings.bundle} and {model.settings.bundle} segment different "
+                "things: an ensemble needs one task"
+            )
+    return task

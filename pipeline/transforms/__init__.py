@@ -4,7 +4,6 @@ from .augmentation import augmentation as augmentation
 from .domains import ByDomain as ByDomain
 from .domains import domain_patches as domain_patches
 from .loading import LoadCase as LoadCase
-from .recipes import Recipe as Recipe
 from .recipes import preprocessing as preprocessing
 from .restoring import Restore as Restore
 from .restoring import paint as paint

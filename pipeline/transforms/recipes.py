@@ -1,7 +1,6 @@
-"""Preprocessing as plain data, and MONAI's transforms built from it."""
+"""MONAI's transforms built from a recipe."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 from monai.transforms import (
@@ -13,44 +12,10 @@ from monai.transforms import (
 )
 from torch import Tensor
 
-from pipeline.errors import UserError, nearest
+from pipeline.recipe import Recipe
 from pipeline.tasks import Task, of_domain
 from pipeline.transforms.domains import ByDomain
 from pipeline.transforms.loading import LoadCase
-
-
-@dataclass(frozen=True)
-class Recipe:
-    """What happens to an image before the network sees it, in this order.
-
-    Args:
-        foreground_margin: voxels kept around the box of non-zero voxels; None keeps everything.
-        intensity: "nonzero_zscore" (each modality to mean 0 and deviation 1 over its non-zero
-            voxels, the MR convention) or None.
-        orientation: axis codes of the working grid.
-        spacing: of the working grid, mm per voxel; None keeps the image's own.
-    """
-
-    foreground_margin: int | None = 8
-    intensity: str | None = "nonzero_zscore"
-    orientation: str = "RAS"
-    spacing: Sequence[float] | None = None
-
-    @classmethod
-    def of(cls, config: Mapping[str, Any]) -> "Recipe":
-        """The recipe that the ``recipe`` key of a bundle describes.
-
-        Raises:
-            UserError: an entry is unknown, or its value is.
-        """
-        known = list(cls.__dataclass_fields__)
-        for key in config:
-            if key not in known:
-                raise UserError(f"recipe has no entry {key!r}: {nearest(key, known)}")
-        recipe = cls(**config)
-        if recipe.intensity not in (None, "nonzero_zscore"):
-            raise UserError(f"recipe has an unknown intensity {recipe.intensity!r}: nonzero_zscore")
-        return recipe
 
 
 def preprocessing(
@@ -62,7 +27,7 @@ def preprocessing(
     """Files to tensors on the working grid.
 
     Args:
-        recipe: see ``Recipe``.
+        recipe: see ``pipeline.recipe.Recipe``.
         task: see ``pipeline.tasks.Task``.
         keys: what is moved to the working grid; a label that is not named stays on its own.
         domains: task and spacing of each; a record that names no domain is prepared by ``recipe``

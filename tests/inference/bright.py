@@ -14,7 +14,7 @@ from scipy.spatial.transform import Rotation
 from pipeline.data.cases import Case
 from pipeline.data.loaders import record
 from pipeline.data.volumes import read_header
-from pipeline.inference import windows
+from pipeline.inference.inferer import Windows
 from pipeline.inference.predictions import prediction_path, write_prediction
 from pipeline.tasks import Task
 from pipeline.transforms import Restore, preprocessing
@@ -110,7 +110,7 @@ def segment(
     """The prediction of ``case`` as it is written."""
     steps = preprocessing(OWN_GRID | recipe, task)
     sample = steps(record(case, None))
-    logits = windows(len(patch), patch)(sample["image"][None], threshold)[0]
+    logits = Windows(len(patch), patch)(sample["image"][None], threshold)[0]
     restored = Restore(task, steps)({"image": sample["image"], "pred": logits})
     source = case.images[0][0]
     written = prediction_path(output, case.name, source)

@@ -10,14 +10,11 @@ from PIL import Image
 
 from pipeline.data.cases import Case, Cohort
 from pipeline.data.loaders import record
-from pipeline.data.volumes import read_header, read_volume
+from pipeline.data.volumes import read_header, read_volume, write_volume
 from pipeline.evaluation import evaluate
-from pipeline.inference import SavePredictions, windows
-from pipeline.inference.predictions import (
-    prediction_path,
-    write_prediction,
-    write_probabilities,
-)
+from pipeline.inference.inferer import Windows
+from pipeline.inference.listener import SavePredictions
+from pipeline.inference.predictions import prediction_path, probability_path, write_prediction
 from pipeline.tasks import Task
 from pipeline.transforms import Restore, preprocessing
 
@@ -40,7 +37,7 @@ def threshold(image):
 def segment(path, output, task=TWO):
     transform = preprocessing({"foreground_margin": 2, "spacing": [1.0, 1.0, 1.0]}, task)
     sample = transform(record(Case("case", ((path, None),)), None))
-    logits = windows(2, (8, 8))(sample["image"][None], threshold)[0]
+    logits = Windows(2, (8, 8))(sample["image"][None], threshold)[0]
     restore = Restore(task, transform)
     restored = restore({"image": sample["image"], "pred": logits})
     written = prediction_path(output, "case", path)
@@ -69,10 +66,10 @@ def test_a_mask_of_several_classes_holds_their_numbers(tmp_path):
 
 
 def test_probabilities_of_an_image_are_images_too(tmp_path):
-    probabilities = torch.linspace(0, 1, 12).reshape(2, 3, 2, 1)
-    write_probabilities(tmp_path / "a.png", None, probabilities, TWO)
+    probabilities = np.linspace(0, 1, 6, dtype=np.float32).reshape(3, 2, 1)
+    write_volume(probability_path(tmp_path / "a.png", "tumour"), probabilities, None)
     written = tifffile.imread(tmp_path / "probabilities" / "a_tumour.tif")
-    np.testing.assert_array_equal(written, probabilities[1, ..., 0])
+    np.testing.assert_array_equal(written, probabilities[..., 0])
 
 
 def test_a_slice_as_nifti_stays_a_slice(tmp_path):

@@ -3,6 +3,7 @@
 import hashlib
 import json
 import platform
+import re
 import shutil
 from pathlib import Path
 
@@ -30,6 +31,19 @@ def closed(properties, optional=()):
     }
 
 
+PARAMETERS = {
+    "spatial_dims": {"type": "integer"},
+    "spacing": {"type": ["array", "null"]},
+    "patch_size": {"type": ["array", "string"]},
+    "recipe": {"type": "object"},
+    "inferer": {"type": "object", "required": ["overlap", "mode", "mirror", "divisor"]},
+    "postprocessing": closed({"smallest": {"type": "object"}, "largest": {}}),
+}
+MEMBER = {
+    "bundle": {"type": "string"},
+    "backend": {"type": "string"},
+    "weights": closed({"file": {"type": "string"}, "sha256": SHA256}),
+}
 RUN = {
     "started": TIME,
     "ended": {"anyOf": [TIME, {"type": "null"}]},
@@ -40,23 +54,27 @@ RUN = {
     },
     "platform": {"type": "string"},
     "device": {"type": "string"},
-    "bundle": {"type": "string"},
-    "weights": closed({"file": {"type": "string"}, "sha256": SHA256}),
-    "parameters": {
-        "type": "object",
-        "required": [
-            *("spatial_dims", "spacing", "patch_size", "recipe"),
-            *("inferer", "postprocessing", "options"),
-        ],
-    },
+    **MEMBER,
+    "parameters": closed(PARAMETERS | {"options": {"type": "object"}}),
+    "ensemble": {"type": "array", "items": closed(MEMBER | {"parameters": closed(PARAMETERS)})},
     "times_s": closed(dict.fromkeys(STEPS, SECONDS)),
 }
+WINDOWS = closed(
+    {
+        "count": {"type": "integer"},
+        "skipped": {"type": "integer"},
+        "size": {"type": "array"},
+        "volume": {"type": "array"},
+        "computed_over_needed": {"type": "number"},
+    }
+)
 CASE = closed(
     {
         "outcome": {"enum": ["written", "failed"]},
         "run": TIME,
         "input_sha256": {"type": "object", "additionalProperties": SHA256},
         "times_s": closed(dict.fromkeys(STEPS, SECONDS), optional=STEPS),
+        "windows": {"type": "array", "items": WINDOWS},
         "volumes_ml": {"type": "object", "additionalProperties": {"type": "number"}},
         "findings": {
             "type": "array",
@@ -109,10 +127,24 @@ def test_a_run_says_how_its_predictions_were_made(segment, run, cases):
     assert content["bundle"] == run.name
     assert content["parameters"]["patch_size"] == [16, 16, 16]
     assert content["parameters"]["inferer"]["overlap"] == 0.5
+    assert content["backend"] == "eager"
+    assert re.fullmatch(r"cpu \(\d+ threads?\)|cuda:\d+ \(.+\)", content["device"])
     weights = (run / "models" / "model.safetensors").read_bytes()
     assert content["weights"]["sha256"] == hashlib.sha256(weights).hexdigest()
     assert content["started"] < content["ended"]
     assert content["earlier"] == []
+    assert content["ensemble"] == []
+
+
+def test_each_member_of_an_ensemble_is_told(segment, run, cases, tmp_path):
+    weights = run / "models" / "model.safetensors"
+    other = shutil.copy(weights, tmp_path / "other.safetensors")
+    _, content = segment(cases[0], "--weights", weights, other, "--mirror", 0)
+    jsonschema.validate(content, SCHEMA)
+    (member,) = content["ensemble"]
+    assert (content["weights"]["file"], member["weights"]["file"]) == (weights.name, other.name)
+    assert content["parameters"]["inferer"]["mirror"] == [0]
+    assert len(content["cases"][cases[0].name]["windows"]) == 2
 
 
 def test_a_case_is_told_by_its_inputs_its_volumes_and_its_times(segment, cases, tmp_path):
@@ -215,14 +247,15 @@ def test_a_prediction_from_elsewhere_is_said_to_be_left(segment, cases, tmp_path
 def test_an_interruption_leaves_what_was_done_before(segment, cases, monkeypatch):
     from pipeline.inference import Segmenter
 
-    prepared = Segmenter.prepared
+    own, seen = Segmenter.segment, []
 
-    def stop_at_the_second(self, case):
-        if case.name == cases[1].name:
+    def stop_at_the_second(self, prepared, *results):
+        seen.append(prepared)
+        if len(seen) == 2:
             raise KeyboardInterrupt
-        return prepared(self, case)
+        return own(self, prepared, *results)
 
-    monkeypatch.setattr(Segmenter, "prepared", stop_at_the_second)
+    monkeypatch.setattr(Segmenter, "segment", stop_at_the_second)
     status, content = segment(cases[0].parent)
     assert status == 130
     assert content["ended"] is None

@@ -5,7 +5,8 @@ import torch
 from monai.data import affine_to_spacing
 
 from pipeline.errors import UserError
-from pipeline.transforms import Recipe, preprocessing
+from pipeline.recipe import Recipe
+from pipeline.transforms import preprocessing
 
 TASK = {"modalities": ["flair", "t1"], "regions": ["WT"]}
 NOTHING = {"foreground_margin": None, "intensity": None, "orientation": "LPS", "spacing": None}

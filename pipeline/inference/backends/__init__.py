@@ -1,0 +1,1 @@
+"""What computes logits: one interface, numpy in and numpy out."""

@@ -1,0 +1,48 @@
+"""Logits by what ``torch.compile`` makes of a network."""
+
+import os
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import nn
+
+from pipeline.inference.backends import cache
+from pipeline.inference.backends.backend import Array
+from pipeline.inference.backends.eager import Eager
+
+
+class Compiled(Eager):
+    """A network that is compiled at its first call, on a GPU replayed as a CUDA graph.
+
+    A batch that is smaller than an earlier one is filled up, since each shape is compiled anew.
+
+    Args:
+        as ``Eager``.
+    """
+
+    name = "compiled"
+
+    def __init__(
+        self,
+        network: nn.Module,
+        in_channels: int,
+        size: tuple[int, ...],
+        device: str = "cpu",
+        threads: int | None = None,
+    ) -> None:
+        folder: Path = cache.home() / "inductor"
+        os.environ["TORCHINDUCTOR_CACHE_DIR"] = str(folder)
+        super().__init__(network, in_channels, size, device, threads)
+        mode = "reduce-overhead" if self._device.type == "cuda" else None
+        self._network = torch.compile(self._network, mode=mode)
+        self._batches: dict[tuple[int, ...], int] = {}
+
+    def __call__(self, images: Array) -> Array:
+        """Logits (B, K, *S) of images (B, C, *S); see ``Backend``."""
+        num_images, size = len(images), images.shape[1:]
+        self._batches.setdefault(size, num_images)
+        missing = self._batches[size] - num_images
+        if missing > 0:
+            images = np.concatenate([images, np.zeros((missing, *size), np.float32)])
+        return super().__call__(images)[:num_images]

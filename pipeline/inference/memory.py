@@ -1,0 +1,144 @@
+"""How much memory a segmentation takes, and what is chosen so that it stays within its limit."""
+
+import math
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+from pipeline.data.limits import memory
+from pipeline.errors import UserError
+from pipeline.inference.backends.backend import Backend
+from pipeline.inference.engine import ring_bytes
+from pipeline.inference.plan import WindowPlan
+from pipeline.inference.preparing import Prepared
+
+WORKER = 160 * 2**20
+"""Bytes that a process which reads or writes a case takes besides the voxels that it holds."""
+
+SLACK = 48 * 2**20
+"""Bytes for what is not counted: the interpreter's small objects, buffers of files."""
+
+_PLANES = 12  # planes of all channels that are held between the network and the file
+_OF_MEMORY = 0.8  # of the machine, where no limit is given
+
+
+@dataclass(frozen=True)
+class Room:
+    """What a case is given.
+
+    Args:
+        batch_size: windows in one call of the network.
+        reads_ahead: how many cases are read meanwhile.
+        expected: bytes at the peak, of all processes.
+    """
+
+    batch_size: int
+    reads_ahead: int
+    expected: int
+
+
+@dataclass(frozen=True)
+class Limit:
+    """The bytes that all processes of a segmentation may take together, imports included.
+
+    Args:
+        num_bytes: the limit.
+    """
+
+    num_bytes: int
+
+    @classmethod
+    def of(cls, gib: float | None) -> "Limit":
+        """``gib`` GiB, or what this machine or its container gives.
+
+        Raises:
+            UserError: the size is not above 0.
+        """
+        if gib is None:
+            return cls(int(_OF_MEMORY * memory()))
+        if not 0 < gib < math.inf:
+            raise UserError(f"--max-memory takes a size above 0 in GiB, not {gib:g}")
+        return cls(int(gib * 2**30))
+
+    @property
+    def in_memory(self) -> int:
+        """Bytes of images up to which a case is read at once; a larger one is read by slabs."""
+        return self.num_bytes // 8
+
+    def reader(self, prepared: Prepared) -> int:
+        """Bytes of the process that reads a case like ``prepared``, twice its voxels at most."""
+        voxels = 8 * prepared.image.shape[1] * math.prod(prepared.grid.native_shape)
+        return WORKER + min(self.in_memory, voxels)
+
+    def room(
+        self,
+        backend: Backend,
+        plan: WindowPlan,
+        prepared: Prepared,
+        channels: int,
+        batch: int,
+        ahead: int,
+    ) -> Room:
+        """The largest batch up to ``batch`` that fits, and how many cases can be read meanwhile.
+
+        Args:
+            backend: that runs the windows.
+            plan: of the windows.
+            prepared: the case.
+            channels: of the logits.
+            batch: the largest that is worth while.
+            ahead: cases that are to be read meanwhile, if memory allows.
+
+        Raises:
+            UserError: not even one window at a time fits; names the floor.
+        """
+        fixed = resident() + SLACK + _accumulated(plan, prepared, channels) + _written(prepared)
+        while True:
+            expected = fixed + _called(backend, plan, prepared, channels, batch)
+            if expected <= self.num_bytes:
+                reader = self.reader(prepared)
+                ahead = min(ahead, (self.num_bytes - expected) // reader)
+                return Room(batch, ahead, expected + ahead * reader)
+            if batch == 1:
+                raise UserError(
+                    f"segmenting takes at least {gib(expected)} GiB here, and "
+                    f"{gib(self.num_bytes)} GiB are allowed: allow more (--max-memory), or name "
+                    "a smaller patch_size in the bundle's inferer"
+                )
+            batch //= 2
+
+
+def gib(num_bytes: int) -> str:
+    """``num_bytes`` in GiB, for a sentence."""
+    return f"{num_bytes / 2**30:.2f}"
+
+
+def resident() -> int:
+    """Bytes of this process that lie in memory now; 0 where that cannot be told."""
+    with suppress(OSError, ValueError, IndexError):
+        for line in Path("/proc/self/status").read_text().splitlines():
+            if line.startswith("VmRSS:"):
+                return int(line.split()[1]) * 1024
+    return 0
+
+
+def _called(
+    backend: Backend, plan: WindowPlan, prepared: Prepared, channels: int, batch: int
+) -> int:
+    """Bytes of one call of the network: its own, the windows and their logits."""
+    in_channels = prepared.image.shape[1]
+    size = plan.size[: plan.spatial_dims]
+    windows = 4 * batch * math.prod(plan.size) * (in_channels + 2 * channels)
+    return backend.peak_bytes((batch, in_channels, *size)) + windows
+
+
+def _accumulated(plan: WindowPlan, prepared: Prepared, channels: int) -> int:
+    plane = max(math.prod(prepared.grid.native_shape[:2]), math.prod(prepared.image.shape[2:]))
+    in_channels = prepared.image.shape[1]
+    ring = ring_bytes(plan, prepared.grid.slab_axis, in_channels, channels)
+    return ring + 4 * channels * plane * _PLANES
+
+
+def _written(prepared: Prepared) -> int:
+    """Bytes of the process that writes a case: codes, what rules make of them, labels."""
+    return WORKER + 4 * math.prod(prepared.grid.native_shape)

@@ -1,0 +1,92 @@
+"""Which backend is taken, and what is told where one cannot be."""
+
+import shutil
+from importlib.util import find_spec
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor
+
+from pipeline.bundles import Bundle
+from pipeline.errors import UserError
+from pipeline.inference.backends import cache
+from pipeline.inference.backends.entries import Unusable, converted
+from pipeline.inference.backends.loading import AUTO, load
+from pipeline.networks import NoNewNet
+
+pytestmark = pytest.mark.skipif(
+    None in [find_spec(name) for name in ("openvino", "onnxruntime", "onnxscript")],
+    reason="no openvino, onnxruntime or onnxscript",
+)
+
+
+class Noisy(NoNewNet):
+    """Never computes the same twice."""
+
+    def forward(self, image: Tensor) -> Tensor:
+        logits = super().forward(image)
+        return logits + torch.rand_like(logits)
+
+
+def test_a_network_is_converted_once(small_bundles, tmp_path, monkeypatch, capsys):
+    monkeypatch.setenv(cache.VARIABLE, str(tmp_path / "cache"))
+    bundle = small_bundles[3]
+    image = np.ones((1, 4, 8, 8, 8), np.float32)
+    first = load(bundle, bundle.weights, "auto", "cpu", threads=1)
+    assert "preparing no_new_net for openvino, once" in capsys.readouterr().err
+    entries = sorted((tmp_path / "cache").iterdir())
+    again = load(bundle, bundle.weights, "auto", "cpu", threads=1)
+    assert capsys.readouterr().err == "no_new_net runs on openvino, cpu (1 thread)\n"
+    assert sorted((tmp_path / "cache").iterdir()) == entries
+    np.testing.assert_array_equal(first.backend(image), again.backend(image))
+    assert first.weights_sha256 == cache.sha256(bundle.weights)
+
+
+def test_what_computes_something_else_is_refused_for_good(small_bundles, kept, tmp_path):
+    bundle = Bundle(shutil.copytree(small_bundles[3].root, tmp_path / "noisy"))
+    config = bundle.config_file("inference")
+    noisy = config.read_text().replace("pipeline.networks.NoNewNet", f"{__name__}.Noisy")
+    config.write_text(noisy)
+    report = cache.report_of(kept(bundle, "onnxruntime"))
+    assert report["verdict"] == "refused"
+    with pytest.raises(Unusable, match=r"^on an image of 1 x 4 x .* differ from PyTorch's by"):
+        converted(bundle, bundle.weights, "onnxruntime")
+    with pytest.raises(UserError, match=r"^--backend onnxruntime cannot run noisy: on an image"):
+        load(bundle, bundle.weights, "onnxruntime")
+
+
+def test_auto_takes_torch_where_nothing_else_passed(small_bundles, tmp_path, monkeypatch):
+    monkeypatch.setenv(cache.VARIABLE, str(tmp_path / "cache"))
+    bundle = small_bundles[3]
+    for name in AUTO["cpu"][:-1]:
+        with cache.writing(cache.entry_of(bundle, bundle.weights, name)) as folder:
+            cache.finish(folder, {"verdict": "refused", "reason": "it was slower"})
+    assert load(bundle, bundle.weights, "auto", "cpu").backend.name == "eager"
+
+
+def test_a_mistake_of_the_user_is_no_refusal(small_bundles):
+    bundle = small_bundles[3]
+    weights = small_bundles[2].weights
+    with pytest.raises(UserError, match="holds the weights of another network"):
+        load(bundle, weights, "openvino")
+    assert not cache.entry_of(bundle, weights, "openvino").exists()
+
+
+@pytest.mark.parametrize(
+    ("backend", "device", "sentence"),
+    [
+        ("openvin", None, r"^unknown backend 'openvin': did you mean openvino\?$"),
+        ("openvino", "cuda:0", r"^--backend openvino cannot run no_new_net: it runs on no cuda:0"),
+        ("openvino-int8", None, "run unet-bundles quantise .*no_new_net --data DIR$"),
+    ],
+)
+def test_what_cannot_be_had_is_told_in_one_sentence(small_bundles, backend, device, sentence):
+    bundle = small_bundles[3]
+    with pytest.raises(UserError, match=sentence):
+        load(bundle, bundle.weights, backend, device)
+
+
+def test_missing_weights_are_told(small_bundles, tmp_path):
+    with pytest.raises(UserError, match=r"^no weights at .*nothing: give the safetensors file"):
+        load(small_bundles[3], tmp_path / "nothing")

@@ -1,0 +1,204 @@
+"""Cases of a cohort segmented one after the other, read and written beside it."""
+
+import json
+import os
+import signal
+import stat
+from dataclasses import asdict, replace
+
+import nibabel as nib
+import numpy as np
+import pytest
+from PIL import Image
+
+from pipeline.data.cases import Case
+from pipeline.data.volumes import Volume, read_volume
+from pipeline.errors import UserError
+from pipeline.inference.cohort import segment_cases
+from tests.inference.deadly import Deadly
+from tests.inference.marking import Marker
+from tests.inference.words import until
+
+AFFINE = np.diag([-2.0, 1.5, 3.0, 1.0])
+
+
+def bright(seed):
+    """An image (7, 6, 5) of zeros and ones, with a rim of zeros."""
+    image = np.zeros((7, 6, 5), np.float32)
+    image[1:-1, 1:-1, 1:-1] = np.random.default_rng(seed).integers(0, 2, (5, 4, 3))
+    image[3, 3, 2] = 1
+    return image
+
+
+@pytest.fixture
+def cases(tmp_path):
+    """Three cases named a, b, c."""
+    found = []
+    for seed, name in enumerate("abc"):
+        path = tmp_path / f"{name}.nii.gz"
+        nib.save(nib.Nifti1Image(bright(seed), AFFINE), path)
+        found.append(Case(name, ((path, None),)))
+    return found
+
+
+@pytest.fixture
+def segment(tmp_path):
+    def call(cases, segmenter=None, **options):
+        return segment_cases(segmenter or Marker(), cases, tmp_path / "out", "classes", **options)
+
+    return call
+
+
+def labels(folder, name) -> Volume:
+    return read_volume(folder / "out" / f"{name}.nii.gz")
+
+
+def record(folder):
+    return json.loads((folder / "out" / "run.json").read_text())
+
+
+def files(folder):
+    return sorted(path.name for path in (folder / "out").iterdir())
+
+
+@pytest.mark.parametrize("reads_ahead", [1, 0])
+def test_each_case_gets_its_own_labels(segment, cases, tmp_path, reads_ahead):
+    report = segment(cases, Marker(reads_ahead))
+    assert sorted(report.written) == ["a", "b", "c"]
+    for seed, name in enumerate("abc"):
+        np.testing.assert_array_equal(labels(tmp_path, name).array, bright(seed))
+        np.testing.assert_array_equal(labels(tmp_path, name).affine, AFFINE)
+    assert files(tmp_path) == ["a.nii.gz", "b.nii.gz", "c.nii.gz", "run.json"]
+
+
+@pytest.mark.parametrize("ahead", [1, 4])
+def test_as_many_cases_are_read_ahead_as_there_is_memory_for(segment, cases, tmp_path, ahead):
+    many = [replace(cases[0], name=f"case{number}") for number in range(8)]
+
+    def look(count):
+        if count == 0:
+            folder = next((tmp_path / "out").glob(".segmenting-*"))
+            until(lambda: len(list(folder.glob("*/image0"))) == 1 + ahead)
+
+    assert len(segment(many, Marker(ahead, before=look)).written) == 8
+
+
+def test_probabilities_are_written_beside(segment, cases, tmp_path):
+    segment(cases[:1], probabilities=True)
+    folder = tmp_path / "out" / "probabilities"
+    found = {name: read_volume(folder / f"a_{name}.nii.gz") for name in Marker.task.classes}
+    np.testing.assert_array_equal(found["structure"].array, bright(0))
+    assert found["structure"].array.dtype == np.float32
+    np.testing.assert_array_equal(found["structure"].affine, AFFINE)
+    np.testing.assert_array_equal(found["background"].array, 1 - bright(0))
+
+
+def test_an_image_is_segmented_to_a_mask_that_one_can_see(segment, tmp_path):
+    pixels = bright(0)[..., 2].astype(np.uint8)
+    Image.fromarray(pixels).save(tmp_path / "a.png")
+    segment([Case("a", ((tmp_path / "a.png", None),))], probabilities=True)
+    np.testing.assert_array_equal(Image.open(tmp_path / "out" / "a.png"), pixels * 255)
+    assert (tmp_path / "out" / "probabilities" / "a_structure.tif").is_file()
+    assert record(tmp_path)["cases"]["a"]["volumes_ml"] == {}
+
+
+def test_a_case_that_ends_the_process_that_reads_it_is_one_failed_case(segment, cases, tmp_path):
+    deadly = Deadly("b", cases[1].images, home=os.getpid())
+    report = segment([cases[0], deadly, cases[2]])
+    assert sorted(report.written) == ["a", "c"]
+    assert report.failed == {
+        "b": "the process that read it ended with signal 9 (SIGKILL), as happens where memory "
+        "runs out: try it again"
+    }
+    assert record(tmp_path)["cases"]["b"]["outcome"] == "failed"
+    assert files(tmp_path) == ["a.nii.gz", "c.nii.gz", "run.json"]
+
+
+def test_what_goes_wrong_in_the_network_fails_one_case(segment, cases, tmp_path):
+    def fail_at_the_second(count):
+        if count == 1:
+            marker.count += 1
+            raise UserError("it does not fit: take a smaller one")
+
+    marker = Marker(before=fail_at_the_second)
+    report = segment(cases, marker)
+    assert report.failed == {"b": "it does not fit: take a smaller one"}
+    assert sorted(report.written) == ["a", "c"]
+    assert list(record(tmp_path)["cases"]["b"]["times_s"]) == ["load"]
+
+
+def test_predictions_that_exist_are_left_and_the_others_made(segment, cases, tmp_path):
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / "b.nii.gz").write_bytes(b"mine")
+    told = []
+    report = segment(cases, on_case=lambda outcome, name: told.append((name, outcome)))
+    assert (sorted(report.written), report.existing) == (["a", "c"], ["b"])
+    assert (tmp_path / "out" / "b.nii.gz").read_bytes() == b"mine"
+    assert sorted(told) == [("a", "written"), ("b", "left"), ("c", "written")]
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_an_interruption_leaves_what_is_finished_and_nothing_half_written(
+    segment, cases, tmp_path, number
+):
+    def interrupt_at_the_third(count):
+        if count == 2:
+            os.kill(os.getpid(), number)
+
+    with pytest.raises(KeyboardInterrupt):
+        segment(cases, Marker(before=interrupt_at_the_third))
+    content = record(tmp_path)
+    assert content["ended"] is None
+    assert sorted(content["cases"]) == ["a", "b"]
+    assert files(tmp_path) == ["a.nii.gz", "b.nii.gz", "run.json"]
+    np.testing.assert_array_equal(labels(tmp_path, "b").array, bright(1))
+
+
+def test_a_case_says_what_its_windows_and_volumes_are(segment, cases, tmp_path):
+    segment(cases[:1])
+    entry = record(tmp_path)["cases"]["a"]
+    assert entry["windows"] == [
+        {
+            "count": 1,
+            "skipped": 0,
+            "size": [8, 8, 8],
+            "volume": [7, 6, 5],
+            "computed_over_needed": round(512 / 210, 3),
+        }
+    ]
+    assert entry["volumes_ml"] == {"structure": round(bright(0).sum() * 9 / 1000, 4)}
+    assert (entry["times_s"]["network"], record(tmp_path)["times_s"]["network"]) == (1.0, 1.0)
+
+
+def test_a_case_that_was_refused_before_is_recorded(segment, cases, tmp_path):
+    report = segment(cases[:1], refused={"z": "case z has no mri image: add it"})
+    assert report.failed == {}
+    (found,) = record(tmp_path)["cases"]["z"]["findings"]
+    assert found == {"code": "missing-file", "sentence": "case z has no mri image: add it"}
+
+
+def test_a_folder_that_cannot_be_written_is_told_at_once(segment, cases, tmp_path):
+    (tmp_path / "out").write_text("")
+    with pytest.raises(UserError, match=r"cannot write .*: choose another output"):
+        segment(cases)
+
+
+def test_a_prediction_that_cannot_be_put_in_its_place_is_one_failed_case(segment, cases, tmp_path):
+    (tmp_path / "out" / "a.nii.gz" / "folder").mkdir(parents=True)
+    report = segment(cases, overwrite=True)
+    assert "cannot write" in report.failed["a"]
+    assert sorted(report.written) == ["b", "c"]
+
+
+def test_files_have_the_permissions_of_any_new_file(segment, cases, tmp_path):
+    segment(cases[:1])
+    (tmp_path / "new").touch()
+    own, usual = (
+        stat.S_IMODE(path.stat().st_mode)
+        for path in (tmp_path / "out" / "a.nii.gz", tmp_path / "new")
+    )
+    assert own == usual
+
+
+def test_a_report_is_plain_data(segment, cases):
+    assert json.loads(json.dumps(asdict(segment(cases[:1]))))["written"] == ["a"]
