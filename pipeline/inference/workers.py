@@ -231,8 +231,8 @@ def _undisturbed() -> Iterator[None]:
     finally:
         for one, handler in zip(signals, before, strict=True):
             signal.signal(one, handler)
-    if came:
-        raise KeyboardInterrupt
+    for number in came:
+        signal.raise_signal(number)
 
 
 @contextmanager

@@ -49,6 +49,14 @@ def segment(tmp_path):
     return call
 
 
+@pytest.fixture
+def heeded():
+    """Ctrl-C does what it does in a terminal; a shell lets what it starts aside ignore it."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
 def labels(folder, name) -> Volume:
     return read_volume(folder / "out" / f"{name}.nii.gz")
 
@@ -138,6 +146,7 @@ def test_predictions_that_exist_are_left_and_the_others_made(segment, cases, tmp
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.usefixtures("heeded")
 def test_an_interruption_leaves_what_is_finished_and_nothing_half_written(
     segment, cases, tmp_path, number
 ):

@@ -56,6 +56,7 @@ def test_ctrl_c_leaves_what_is_finished_whole_and_nothing_else(run, many, tmp_pa
         stderr=subprocess.PIPE,
         text=True,
         start_new_session=True,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # ignored in background
         cwd=Path(__file__).parents[2],
     )
     until(lambda: len(list(output.glob("*.nii.gz"))) > 2)
