@@ -2,6 +2,7 @@
 
 from contextlib import suppress
 from pathlib import Path
+from threading import Thread
 from typing import Any
 
 import numpy as np
@@ -42,8 +43,7 @@ class OpenVINO:
     ) -> None:
         self.name = name
         self._bytes_per_voxel = bytes_per_voxel
-        self._openvino = imported()
-        self._core = core()
+        Thread(target=core, daemon=True).start()  # is there once the first case is read
         self._file = folder / FILE
         self._options = {
             "INFERENCE_PRECISION_HINT": "f32",
@@ -60,8 +60,8 @@ class OpenVINO:
             self._compile(images.shape)
         images = np.ascontiguousarray(images, np.float32)
         logits = np.empty(tuple(self._compiled.output(0).shape), np.float32)
-        self._request.set_input_tensor(self._openvino.Tensor(images, shared_memory=True))
-        self._request.set_output_tensor(self._openvino.Tensor(logits, shared_memory=True))
+        self._request.set_input_tensor(imported().Tensor(images, shared_memory=True))
+        self._request.set_output_tensor(imported().Tensor(logits, shared_memory=True))
         self._run()
         return logits
 
@@ -89,8 +89,8 @@ class OpenVINO:
 
     def _compile(self, shape: tuple[int, ...]) -> None:
         self._request = self._compiled = None  # frees what another shape needed
-        model = self._core.read_model(self._file)
+        model = core().read_model(self._file)
         model.reshape({0: list(shape)})
-        self._compiled = self._core.compile_model(model, "CPU", self._options)
+        self._compiled = core().compile_model(model, "CPU", self._options)
         self._request = self._compiled.create_infer_request()
         self._shape = tuple(shape)
