@@ -65,7 +65,8 @@ def test_ctrl_c_leaves_what_is_finished_whole_and_nothing_else(run, many, tmp_pa
     told = next(line for line in process.stderr if not line.startswith(("segment", str(CASES))))
     assert time.monotonic() - began < AT_ONCE  # what comes is Python that unloads torch
     assert told == "unet-bundles: interrupted\n"
-    assert process.stderr.read() == ""
+    with process.stderr:
+        assert process.stderr.read() == ""
     assert process.wait(DEADLINE) == 130
     until(lambda: not processes(process.pid))
     content = json.loads((output / "run.json").read_text())
