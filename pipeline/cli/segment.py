@@ -35,7 +35,7 @@ class Segment(Common):
     weights: tuple[Path, ...] | None = None
     """Safetensors file; the bundle's own if not given. Of several, probabilities are averaged."""
     backend: Backend = "auto"
-    """What runs the network; auto takes the fastest that is installed and agrees with it."""
+    """What runs the network; auto takes OpenVINO if it is installed and agrees with PyTorch."""
     mirror: tuple[int, ...] | None = None
     """Axes of the volume, such as 0 1 2, over whose mirror images logits are averaged."""
     max_memory: float | None = None

@@ -61,7 +61,7 @@ class Segmenter:
         weights: safetensors files, each a member of the ensemble, of the one bundle that is given;
             None takes the bundles' own.
         device: such as "cpu" or "cuda:0"; None takes the GPU if there is one.
-        backend: that runs the network; "auto" takes the fastest that is installed and agrees with
+        backend: that runs the network; "auto" takes the first that is installed and agrees with
             the network.
         threads: of the network on a CPU; None takes all cores.
         max_memory: GiB that all processes may take together; None takes what the machine has.

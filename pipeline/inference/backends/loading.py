@@ -21,7 +21,7 @@ from pipeline.inference.backends.machine import cores, cxx_compiler, has_gpu
 from pipeline.progress import console
 
 AUTO = {"cpu": ("openvino", "onnxruntime", "eager"), "cuda": ("compiled", "eager")}
-"""The fastest first, the last always runs.
+"""In the order in which they are tried, the last always runs.
 
 On a CPU ``compiled`` never makes up for the time that it takes to compile.
 """
@@ -39,7 +39,7 @@ def load(
     Args:
         bundle: whose inference config is used.
         weights: a safetensors file.
-        backend: one of ``BACKENDS``, or "auto" for the fastest that is installed and computes the
+        backend: one of ``BACKENDS``, or "auto" for the first that is installed and computes the
             same as PyTorch.
         device: such as "cpu" or "cuda:0"; None takes the GPU if there is one and the backend can.
         threads: on a CPU; None takes one for each core.
@@ -56,7 +56,7 @@ def load(
         device = "cuda:0" if backend not in ON_CPU and has_gpu() else "cpu"
     wanted = _Wanted(bundle, weights, device, threads)
     if backend == "auto":
-        return _fastest(wanted)
+        return _first_that_agrees(wanted)
     try:
         return _loaded(wanted, backend)
     except Unusable as reason:
@@ -75,7 +75,7 @@ class _Wanted:
         return self.device.partition(":")[0]
 
 
-def _fastest(wanted: _Wanted) -> Model:
+def _first_that_agrees(wanted: _Wanted) -> Model:
     *faster, last = AUTO.get(wanted.kind, ("eager",))
     for name in faster:
         if _missing(name) is not None:
