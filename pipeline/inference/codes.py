@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
+from pipeline.pieces import largest_piece
 from pipeline.tasks import PAINT_ORDER, Task
 
 THRESHOLD = 0.5
@@ -46,7 +47,7 @@ def cleaned(codes: Codes, task: Task, rules: Rules) -> Codes:
     """``codes`` (*S) after ``rules``."""
     if rules.largest is not None:
         target = _mask(codes, task, rules.largest)
-        removed = (codes != 0 if task.regions else target) & ~_largest_piece(target)
+        removed = (codes != 0 if task.regions else target) & ~largest_piece(target)
         codes = np.where(removed, np.uint8(0), codes)
     for name, needed in rules.smallest.items():
         target = _mask(codes, task, name)
@@ -80,18 +81,3 @@ def _mask(codes: Codes, task: Task, target: str) -> NDArray[np.bool_]:
 
 def _bit(task: Task, region: str) -> np.uint8:
     return np.uint8(1 << task.regions.index(region))
-
-
-def _largest_piece(mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
-    """The largest connected piece of ``mask``, looked for in the box around it."""
-    from scipy import ndimage  # takes half a second, and few bundles need it
-
-    if not mask.any():
-        return mask
-    box = ndimage.find_objects(mask.view(np.uint8))[0]
-    pieces, _ = ndimage.label(mask[box], np.ones([3] * mask.ndim))
-    sizes = np.bincount(pieces.ravel())
-    sizes[0] = 0
-    largest = np.zeros_like(mask)
-    largest[box] = pieces == sizes.argmax()
-    return largest

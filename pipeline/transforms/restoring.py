@@ -3,13 +3,12 @@
 from collections.abc import Hashable, Mapping
 from typing import Any
 
-import numpy as np
 import torch
 from monai.data import MetaTensor
 from monai.transforms import Compose, Invertd, Transform
-from scipy import ndimage
 from torch import Tensor
 
+from pipeline.pieces import largest_piece
 from pipeline.tasks import PAINT_ORDER, Task
 
 
@@ -75,11 +74,7 @@ class Restore(Transform):
 
 
 def _largest_piece(mask: Tensor) -> Tensor:
-    pieces, count = ndimage.label(mask.cpu().numpy(), np.ones([3] * mask.dim()))
-    if count == 0:
-        return mask
-    sizes = np.bincount(pieces.ravel())[1:]
-    return torch.from_numpy(pieces == 1 + sizes.argmax()).to(mask.device)
+    return torch.from_numpy(largest_piece(mask.cpu().numpy())).to(mask.device)
 
 
 def paint(targets: Tensor, task: Task, convention: str) -> Tensor:
