@@ -1,7 +1,7 @@
 """Bundles loaded once and called on cases."""
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from time import perf_counter
@@ -89,10 +89,10 @@ class Segmenter:
         self.weights = [file for _, file in pairs]
         self.models = [load(bundle, file, backend, device, threads) for bundle, file in pairs]
         self.task = _common_task(self.models)
-        self.mirror = [
-            tuple(model.settings.windowing.mirror if mirror is None else mirror)
-            for model in self.models
-        ]
+        windowings = [model.settings.windowing for model in self.models]
+        if mirror is not None:
+            windowings = [replace(one, mirror=tuple(mirror)) for one in windowings]
+        self.mirror = [one.mirror for one in windowings]
 
     @property
     def recipes(self) -> list[Recipe]:
