@@ -59,6 +59,10 @@ class Segment(Common):
 
     def run(self) -> int:
         """Segment every case, then tell what failed."""
+        from pipeline.inference.workers import warm_up
+
+        if not self.plan:
+            warm_up()
         from pipeline.bundles import find_bundle
         from pipeline.data.cohorts import tell, written_convention
 
@@ -89,10 +93,7 @@ class Segment(Common):
             UserError: weights or backend cannot be had.
         """
         from pipeline.inference import Segmenter
-        from pipeline.inference.workers import warm_up
 
-        if not self.plan:
-            warm_up()
         return Segmenter(
             bundles,
             self.weights,

@@ -91,7 +91,7 @@ def segment_cases(
     with (
         ended_by_sigterm(),
         _temporary(output_dir) as folder,
-        closing(overlapped(_jobs(todo, folder), *steps, network.ahead)) as jobs,
+        closing(overlapped(_jobs(todo, folder), *steps, network.ahead, segmenter.release)) as jobs,
     ):
         for job in jobs:
             told.ended(job)

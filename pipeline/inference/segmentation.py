@@ -147,6 +147,7 @@ class Segmenter:
         Raises:
             UserError: one does not fit.
         """
+        self.release()
         planned = zip(self._members(prepared), self.plans(prepared), strict=True)
         return [
             self.limit.room(
@@ -181,13 +182,18 @@ class Segmenter:
         with TemporaryDirectory(dir=codes.path.parent) as folder:
             mean = Mean(Path(folder) / "sum", len(self.models), codes.shape, self.task.out_channels)
             for member, room in enumerate(rooms):
+                self.release()
                 for z, plane in mean.over(self._planes(member, prepared, done, room.batch_size)):
                     codes.write(z, coded(plane, self.task)[None])
                     for file, channel in zip(probabilities, plane, strict=bool(probabilities)):
                         file.write(z, channel[None])
-                self.models[member].backend.release()
         done.restore_s = perf_counter() - began - done.network_s
         return done
+
+    def release(self) -> None:
+        """Give back the memory that only calls of the networks need; the next takes it again."""
+        for model in self.models:
+            model.backend.release()
 
     def _planes(
         self, member: int, prepared: Sequence[Prepared], done: Done, batch_size: int

@@ -56,6 +56,7 @@ def overlapped(
     compute: Step[J],
     write: Step[J],
     ahead: Callable[[J], int] = lambda _job: 1,
+    computed: Callable[[], None] = lambda: None,
 ) -> Generator[J, None, None]:
     """Take each job through its steps, and give it when it has ended.
 
@@ -69,6 +70,7 @@ def overlapped(
         write: done in a process for each job.
         ahead: how many jobs at most are read, or wait, while this one is computed; where it is
             none one job is written at a time, else two.
+        computed: called after the last job, while that is written.
     """
     todo = iter(jobs)
     readers: deque[_Worker[J]] = deque()
@@ -92,6 +94,7 @@ def overlapped(
                 yield from _ended(writers, min(count, 1))
                 writers.append(_Worker(job, write, "wrote"))
             begin_reading(1)
+        computed()
         yield from _ended(writers, 0)
     except KeyboardInterrupt:
         yield from _ended(writers, 0, GRACE)

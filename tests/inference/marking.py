@@ -34,6 +34,7 @@ class Marker:
         self.reads_ahead = reads_ahead
         self.before = before
         self.count = 0
+        self.released_after = 0
         settings = Settings("marker", TASK, self.recipes[0], Windowing(3, (8, 8, 8)), self.rules)
         self.models = (
             SimpleNamespace(
@@ -47,6 +48,9 @@ class Marker:
 
     def rooms(self, _prepared):
         return [SimpleNamespace(reads_ahead=self.reads_ahead, expected=2**28)]
+
+    def release(self):
+        self.released_after = self.count
 
     def segment(self, prepared, codes, probabilities=()):
         (own,) = prepared

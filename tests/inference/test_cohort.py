@@ -145,6 +145,12 @@ def test_predictions_that_exist_are_left_and_the_others_made(segment, cases, tmp
     assert sorted(told) == [("a", "written"), ("b", "left"), ("c", "written")]
 
 
+def test_memory_is_given_back_after_the_last_case(segment, cases):
+    segmenter = Marker()
+    segment(cases, segmenter)
+    assert segmenter.released_after == len(cases)
+
+
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 @pytest.mark.usefixtures("heeded")
 def test_an_interruption_leaves_what_is_finished_and_nothing_half_written(

@@ -22,6 +22,7 @@ from tests.inference.words import (
     refuse,
     until,
     write,
+    write_once_told,
     write_slowly,
 )
 
@@ -53,6 +54,13 @@ def test_the_next_job_is_read_and_the_last_one_written_while_one_is_computed(tmp
 
     ended = overlapped(words("abc", tmp_path), read, compute_beside_others, write)
     assert texts(ended) == ["arw", "brw", "crw"]
+
+
+def test_all_is_computed_while_the_last_one_is_still_written(tmp_path):
+    ended = overlapped(
+        words("ab", tmp_path), read, compute, write_once_told, computed=(tmp_path / "told").touch
+    )
+    assert texts(ended) == ["arcw", "brcw"]
 
 
 @pytest.mark.parametrize("ahead", [0, 1, 2])

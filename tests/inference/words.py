@@ -54,6 +54,11 @@ def write(word):
     word.text += "w"
 
 
+def write_once_told(word):
+    until((word.folder / "told").exists)
+    write(word)
+
+
 def note_process(word):
     word.text += f" {os.getpid()}"
 

@@ -2,7 +2,8 @@
 
 OpenVINO's group norm flattens each group, which takes a copy of the image before it and one after;
 its norms sum all voxels of a channel in one float32, which loses four digits of a head. Here a norm
-is statistics of each channel, summed axis after axis, then one multiplication and addition.
+is statistics of each channel, summed axis after axis, then one multiplication and addition; in few
+operations, for each costs a millisecond when a network is compiled.
 """
 
 from typing import Any
@@ -27,14 +28,12 @@ def _group_norm(node: Any) -> Any:
     op = imported().opset13
     image, gain, bias = (node.input_value(index) for index in range(3))
     groups, epsilon = (node.get_attributes()[key] for key in ("num_groups", "epsilon"))
-    channels, shape = _per_channel(image)
-    mean, square = (_in_groups(op, one, groups, channels) for one in _moments(op, image))
-    gain = op.reshape(gain, op.constant([1, channels, 1]), False)
-    bias = op.reshape(bias, op.constant([1, channels, 1]), False)
-    scale = op.multiply(gain, _precision(op, mean, square, epsilon))
-    shift = op.subtract(bias, op.multiply(mean, scale))
-    scale, shift = (op.reshape(one, op.constant(shape), True) for one in (scale, shift))
-    return op.add(op.multiply(image, scale), shift)
+    channels = _channels(image)
+    members = np.full((channels // groups,) * 2, groups / channels, np.float32)
+    means = op.constant(np.kron(np.eye(groups, dtype=np.float32), members))
+    moments = op.matmul(_moments(op, image), means, False, False)
+    gain, bias = (op.reshape(one, op.constant([1, 1, channels]), False) for one in (gain, bias))
+    return _normalised(op, image, moments, epsilon, gain, bias)
 
 
 def _instance_norm(node: Any) -> Any:
@@ -46,51 +45,36 @@ def _instance_norm(node: Any) -> Any:
         return None
     if axes.get_type_name() != "Constant" or sorted(axes.data % rank) != list(range(2, rank)):
         return None
-    _, shape = _per_channel(image)
-    mean, square = _moments(op, image)
-    scale = _precision(op, mean, square, given["eps"])
-    shift = op.negative(op.multiply(mean, scale))
-    scale, shift = (op.reshape(one, op.constant(shape), True) for one in (scale, shift))
-    return op.add(op.multiply(image, scale), shift)
+    gain, bias = (op.constant(np.float32(value)) for value in (1, 0))
+    return _normalised(op, image, _moments(op, image), given["eps"], gain, bias)
 
 
-def _per_channel(image: Any) -> tuple[int, list[int]]:
-    """The channels, and the shape of one value for each; 0 stands for the batch."""
-    shape = image.get_partial_shape()
-    channels = shape[1].get_length()
-    return channels, [0, channels] + [1] * (shape.rank.get_length() - 2)
+def _channels(image: Any) -> int:
+    return int(image.get_partial_shape()[1].get_length())
 
 
-def _moments(op: Any, image: Any) -> tuple[Any, Any]:
-    """Mean, and mean of the squares, of each channel (B, C, 1)."""
+def _moments(op: Any, image: Any) -> Any:
+    """Mean, and mean of the squares, of each channel (B, 2, C)."""
     rank = image.get_partial_shape().rank.get_length()
     last = op.constant([rank - 1])
     count = op.convert(op.gather(op.shape_of(image), last, op.constant(0)), "f32")
     length = op.reduce_l2(image, last, True)
-    mean = op.reduce_mean(image, last, True)
     square = op.divide(op.multiply(length, length), count)
+    moments = op.concat([op.reduce_mean(image, last, True), square], 1)
     for axis in range(rank - 2, 1, -1):
         # without the axis that was just reduced, else OpenVINO reduces all axes at once
-        kept = op.constant([0] * axis + [-1])
-        mean, square = (
-            op.reduce_mean(op.reshape(one, kept, True), op.constant([axis]), True)
-            for one in (mean, square)
-        )
-    return mean, square
+        moments = op.reshape(moments, op.constant([0] * axis + [-1]), True)
+        moments = op.reduce_mean(moments, op.constant([axis]), True)
+    return op.reshape(moments, op.constant([0, 2, _channels(image)]), True)
 
 
-def _precision(op: Any, mean: Any, square: Any, epsilon: float) -> Any:
-    """One over the standard deviation."""
+def _normalised(op: Any, image: Any, moments: Any, epsilon: float, gain: Any, bias: Any) -> Any:
+    """``image`` less its mean over its standard deviation, times ``gain``, plus ``bias``."""
+    mean, square = op.split(moments, op.constant(1), 2).outputs()
     variance = op.relu(op.subtract(square, op.multiply(mean, mean)))
-    return op.divide(
-        op.constant(np.float32(1)),
-        op.sqrt(op.add(variance, op.constant(np.float32(epsilon)))),
-    )
-
-
-def _in_groups(op: Any, value: Any, groups: int, channels: int) -> Any:
-    """The mean over the channels of its group, for each channel (B, C, 1)."""
-    grouped = op.reshape(value, op.constant([0, groups, channels // groups]), True)
-    mean = op.reduce_mean(grouped, op.constant([2]), True)
-    members = op.constant(np.ones((1, 1, channels // groups), np.float32))
-    return op.reshape(op.multiply(mean, members), op.constant([0, channels, 1]), True)
+    scale = op.divide(gain, op.sqrt(op.add(variance, op.constant(np.float32(epsilon)))))
+    shift = op.subtract(bias, op.multiply(mean, scale))
+    spatial = image.get_partial_shape().rank.get_length() - 2
+    shape = op.constant([-1, _channels(image)] + [1] * spatial)
+    scale, shift = (op.reshape(one, shape, False) for one in (scale, shift))
+    return op.add(op.multiply(image, scale), shift)

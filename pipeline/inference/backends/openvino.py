@@ -43,8 +43,10 @@ class OpenVINO:
     ) -> None:
         self.name = name
         self._bytes_per_voxel = bytes_per_voxel
-        Thread(target=core, daemon=True).start()  # is there once the first case is read
         self._file = folder / FILE
+        self._read: Any = None
+        self._reading = Thread(target=self._read_model, daemon=True)
+        self._reading.start()  # the network is there once the first case is read
         self._options = {
             "INFERENCE_PRECISION_HINT": "f32",
             "PERFORMANCE_HINT": "LATENCY",
@@ -87,9 +89,15 @@ class OpenVINO:
                 self._request.wait()
             raise
 
+    def _read_model(self) -> None:
+        self._read = core().read_model(self._file)
+
     def _compile(self, shape: tuple[int, ...]) -> None:
         self._request = self._compiled = None  # frees what another shape needed
-        model = core().read_model(self._file)
+        self._reading.join()
+        if self._read is None:
+            self._read_model()
+        model, self._read = self._read, None
         model.reshape({0: list(shape)})
         self._compiled = core().compile_model(model, "CPU", self._options)
         self._request = self._compiled.create_infer_request()
