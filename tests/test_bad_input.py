@@ -124,6 +124,11 @@ def test_a_bundle_that_does_not_exist(unet_bundles, cohort, tmp_path):
     nothing_starts(result, "no bundle 'unet3'", "did you mean unet3d?")
 
 
+@pytest.mark.parametrize("given", [["--images", "DIR"], ["unet3d", "--images", "DIR", "--weights"]])
+def test_nothing_where_a_bundle_or_a_file_belongs(unet_bundles, tmp_path, given):
+    nothing_starts(unet_bundles("segment", *given, "--output", tmp_path / "out"), "name a bundle")
+
+
 def test_a_bundle_without_weights(unet_bundles, cohort, tmp_path):
     result = unet_bundles("segment", "unet3d", "--images", cohort, "--output", tmp_path / "out")
     nothing_starts(result, "no weights", "unet-bundles train unet3d --data DIR")

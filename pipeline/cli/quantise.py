@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 @dataclass(kw_only=True)
 class Quantise(Common):
-    """Make a bundle's network quicker on a CPU by 8-bit convolutions, if no Dice is lost."""
+    """Make a bundle's network quicker on a CPU by 8-bit convolutions, if it segments as well."""
 
     bundle: Positional[str]
     """Folder of a run, or name of a bundle with weights."""
@@ -101,5 +101,10 @@ def _table(told: "Quantised") -> "Table":
         table.add_column(title, justify="right")
     for target, (one, other) in told.dice.items():
         table.add_row(f"Dice {target}", f"{one:.4f}", f"{other:.4f}", f"{other - one:+.4f}")
-    table.add_row("seconds a window", f"{before:.3f}", f"{after:.3f}", f"/ {before / after:.2f}")
+    table.add_row(
+        "seconds a window",
+        f"{before:.3f}",
+        f"{after:.3f}",
+        f"/ {before / after:.2f}" if after else "",
+    )
     return table

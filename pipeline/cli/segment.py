@@ -59,6 +59,8 @@ class Segment(Common):
 
     def run(self) -> int:
         """Segment every case, then tell what failed."""
+        if not (self.bundle and self.images and self.weights != ()):
+            raise UserError("name a bundle, --images, and after --weights a file")
         from pipeline.inference.workers import warm_up
 
         if not self.plan:

@@ -51,7 +51,7 @@ def calibration_windows(
 
 
 def _spread(starts: Sequence[Extent], count: int) -> tuple[Extent, ...]:
-    """At most ``count`` of ``starts``, evenly spread, none of them at an end before it must be."""
+    """At most ``count`` of ``starts``, evenly spread, from the middles of as many parts."""
     count = min(count, len(starts))
     return tuple(starts[(2 * index + 1) * len(starts) // (2 * count)] for index in range(count))
 

@@ -135,6 +135,7 @@ class _Network:
             Planes(job.folder / f"probability{number}", (z, x, y)) for number in range(count)
         )
         done = self.segmenter.segment(job.prepared, job.codes, job.probabilities)
+        job.entry.spent("compile", done.compile_s)
         job.entry.spent("network", done.network_s)
         job.entry.spent("restore", done.restore_s)
         job.entry.windows = [windows(plan) for plan in done.plans]
@@ -142,7 +143,7 @@ class _Network:
 
     def ahead(self, job: Job) -> int:
         """How many cases to read while this one is segmented."""
-        with suppress(UserError):  # which the step itself raises
+        with suppress(Exception):  # which the step itself raises
             return min(room.reads_ahead for room in self.segmenter.rooms(job.prepared))
         return 0
 

@@ -7,6 +7,7 @@ from functools import cache
 import numpy as np
 from numpy.typing import NDArray
 
+from pipeline.errors import UserError
 from pipeline.inference.plan import Extent, Region, WindowPlan
 from pipeline.inference.planes import Planes
 from pipeline.progress import console
@@ -25,7 +26,7 @@ _PLANES = 16  # that are read, turned and given at once: they share the cache li
 _CACHED = 2**16  # numbers that are weighted at once: they stay in the cache of a core
 
 
-class OutOfMemory(Exception):  # noqa: N818 - it is told by what it says, as MemoryError is
+class OutOfMemory(UserError):  # noqa: N818 - named as MemoryError is
     """The network's windows did not fit into the memory of its device."""
 
 
@@ -70,16 +71,16 @@ def blended(
         yield from _planes(next(logits)[:, *inside], slab_axis)
         return
     ring = _Ring(plan, slab_axis, out_channels)
-    for start, one in zip(starts, logits, strict=True):
+    for start in starts:
         yield from ring.finished(start[slab_axis])
-        ring.add(start, one)
+        ring.add(start, next(logits))  # has no name, so that it is gone when the next is computed
     yield from ring.finished(plan.shape[slab_axis])
 
 
 def ring_bytes(plan: WindowPlan, slab_axis: int, in_channels: int, out_channels: int) -> int:
     """Bytes that ``blended`` holds at most, besides a batch of windows and twice its logits."""
     depth = min(plan.size[slab_axis], plan.shape[slab_axis])
-    plane = math.prod(plan.shape) // plan.shape[slab_axis]
+    plane = math.prod(size for axis, size in enumerate(plan.shape) if axis != slab_axis)
     few = min(depth, _PLANES) * plane * max(in_channels, 2 * out_channels + 2)
     if plan.alone:
         return 4 * few
@@ -152,6 +153,7 @@ def _called(
             _tell(len(batch), batch_size)
             continue
         yield from logits
+        del logits
         done += len(batch)
 
 
@@ -167,6 +169,7 @@ def _turned_back(answers: Iterator[Floats], flips: Sequence[Flip]) -> Iterator[F
             yield first[..., None] if first.ndim == 3 else first
             continue
         total = first.copy()
+        del first  # and the batch that it is part of
         for flip in flips[1:]:
             total += np.flip(next(answers), tuple(1 + axis for axis in flip))
         total /= np.float32(len(flips))

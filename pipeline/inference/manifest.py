@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from pipeline.inference.plan import WindowPlan
     from pipeline.inference.segmentation import Segmenter
 
-STEPS = ("load", "network", "restore", "write")
+STEPS = ("load", "compile", "network", "restore", "write")
 """What a case goes through; their seconds are measured."""
 
 _PACKAGES = {

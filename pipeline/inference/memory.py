@@ -92,13 +92,18 @@ class Limit:
         Raises:
             UserError: not even one window at a time fits; names the floor.
         """
-        fixed = resident() + SLACK + _accumulated(plan, prepared, channels) + _written(prepared)
+        writer = _written(prepared)
+        fixed = resident() + SLACK + _accumulated(plan, prepared, channels) + writer
+        shape = prepared.image.shape[1], *plan.size[: plan.spatial_dims]
+        batch = _on_card(backend, shape, batch)
         while True:
-            expected = fixed + _called(backend, plan, prepared, channels, batch)
+            windows = 4 * batch * math.prod(plan.size) * (shape[0] + 2 * channels)
+            own = backend.peak_bytes((batch, *shape)) if backend.free_bytes() is None else 0
+            expected = fixed + windows + own
             if expected <= self.num_bytes:
                 reader = self.reader(prepared)
-                ahead = min(ahead, (self.num_bytes - expected) // reader)
-                return Room(batch, ahead, expected + ahead * reader)
+                ahead = max(0, min(ahead, (self.num_bytes - expected - writer) // reader))
+                return Room(batch, ahead, expected + (ahead * reader + writer if ahead else 0))
             if batch == 1:
                 raise UserError(
                     f"segmenting takes at least {gib(expected)} GiB here, and "
@@ -122,14 +127,12 @@ def resident() -> int:
     return 0
 
 
-def _called(
-    backend: Backend, plan: WindowPlan, prepared: Prepared, channels: int, batch: int
-) -> int:
-    """Bytes of one call of the network: its own, the windows and their logits."""
-    in_channels = prepared.image.shape[1]
-    size = plan.size[: plan.spatial_dims]
-    windows = 4 * batch * math.prod(plan.size) * (in_channels + 2 * channels)
-    return backend.peak_bytes((batch, in_channels, *size)) + windows
+def _on_card(backend: Backend, shape: tuple[int, ...], batch: int) -> int:
+    """The largest batch of windows (C, *S) that fits on a card, if there is one; at least 1."""
+    card = backend.free_bytes()
+    while card is not None and batch > 1 and backend.peak_bytes((batch, *shape)) > card:
+        batch //= 2
+    return batch
 
 
 def _accumulated(plan: WindowPlan, prepared: Prepared, channels: int) -> int:

@@ -82,7 +82,7 @@ class WindowPlan:
     @property
     def computed_over_needed(self) -> float:
         """Voxels that the network computes over voxels of the volume."""
-        return len(self.starts) * math.prod(self.size) / math.prod(self.shape)
+        return len(self.starts) * math.prod(self.size) / max(1, math.prod(self.shape))
 
     @property
     def alone(self) -> bool:

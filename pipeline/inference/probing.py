@@ -66,6 +66,7 @@ class Prober:
                     prepare(files.channels, files.affine, recipe, Path(folder) / str(number))
                     for number, recipe in enumerate(own.recipes)
                 ]
+            del files  # and the volumes, which another process reads when it is segmented
             plans, rooms = own.plans(prepared), own.rooms(prepared)
         seconds = [
             len(plan.starts) * len(plan.flips(own.mirror[member])) * self._window(member, plan)

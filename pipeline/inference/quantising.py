@@ -37,7 +37,7 @@ LARGEST_LOSS = 0.005
 """Mean Dice that a target may lose."""
 
 CALIBRATES = 4
-"""Every so manieth case calibrates, the others are scored."""
+"""One case of so many calibrates, the others are scored."""
 
 FEWEST = 2
 """Cases to be scored; where fewer would be left, those that calibrate are scored too."""

@@ -1,6 +1,6 @@
 """Bundles loaded once and called on cases."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -16,6 +16,7 @@ from pipeline.data.cohorts import written_convention
 from pipeline.data.slabs import opened
 from pipeline.data.volumes import Volume
 from pipeline.errors import UserError
+from pipeline.inference.backends.backend import Backend
 from pipeline.inference.backends.loading import Model, load
 from pipeline.inference.codes import Rules, cleaned, coded, painted
 from pipeline.inference.engine import blended
@@ -43,11 +44,13 @@ class Done:
     """How a case went.
 
     Args:
+        compile_s: seconds in which the network was made ready for the shape of the windows.
         network_s: seconds within the network.
         restore_s: seconds of everything else between the working image and the codes.
         plans: the windows, one plan a member.
     """
 
+    compile_s: float = 0.0
     network_s: float = 0.0
     restore_s: float = 0.0
     plans: list[WindowPlan] = field(default_factory=list)
@@ -187,7 +190,7 @@ class Segmenter:
                     codes.write(z, coded(plane, self.task)[None])
                     for file, channel in zip(probabilities, plane, strict=bool(probabilities)):
                         file.write(z, channel[None])
-        done.restore_s = perf_counter() - began - done.network_s
+        done.restore_s = perf_counter() - began - done.compile_s - done.network_s
         return done
 
     def release(self) -> None:
@@ -230,6 +233,7 @@ class Segmenter:
                 for number, recipe in enumerate(self.recipes)
             ]
             header = files.header
+        del files  # and the volumes, while the network runs
         x, y, z = prepared[0].grid.native_shape
         names = self.task.regions or self.task.classes if probabilities else ()
         codes = Planes(folder / "codes", (z, x, y), np.uint8)
@@ -241,14 +245,17 @@ class Segmenter:
 class _Timed:
     """A network that adds the seconds within it to ``done``."""
 
-    def __init__(self, network: Callable[[NDArray[Any]], NDArray[Any]], done: Done) -> None:
+    def __init__(self, network: Backend, done: Done) -> None:
         self.network = network
         self.done = done
 
     def __call__(self, images: NDArray[Any]) -> NDArray[Any]:
         began = perf_counter()
+        self.network.ready(images.shape)
+        compiled = perf_counter()
         logits = self.network(images)
-        self.done.network_s += perf_counter() - began
+        self.done.compile_s += compiled - began
+        self.done.network_s += perf_counter() - compiled
         return logits
 
 

@@ -70,7 +70,7 @@ def overlapped(
         write: done in a process for each job.
         ahead: how many jobs at most are read, or wait, while this one is computed; where it is
             none one job is written at a time, else two.
-        computed: called after the last job, while that is written.
+        computed: called after a job during which none was read, and after the last.
     """
     todo = iter(jobs)
     readers: deque[_Worker[J]] = deque()
@@ -88,6 +88,8 @@ def overlapped(
             count = 0 if job.failed else ahead(job)
             begin_reading(count)
             _take(compute, job)
+            if count == 0:
+                computed()
             if job.failed:
                 yield job
             else:
@@ -153,9 +155,14 @@ class _Worker(Generic[J]):
         self.process = _PROCESSES.Process(
             target=_work, args=(theirs, step, job, *surroundings), daemon=True
         )
-        with _undisturbed(), _main_left_alone(), suppress(ConnectionError):  # it ended at once
-            self.process.start()
-        theirs.close()
+        try:
+            with _undisturbed(), _main_left_alone(), suppress(ConnectionError):  # it ended at once
+                self.process.start()
+        except BaseException:  # a signal that came meanwhile
+            self.end()
+            raise
+        finally:
+            theirs.close()
 
     def result(self) -> J:
         """The job after the step; it has failed if the process ended before."""

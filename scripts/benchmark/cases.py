@@ -22,7 +22,7 @@ def linked(folder: Path, cases: dict[str, Case], task: Task) -> Path:
     return folder
 
 
-def synthetic(folder: Path, shape: tuple[int, int, int], modality: str = "MRI") -> Path:
+def synthetic(folder: Path, shape: tuple[int, int, int]) -> Path:
     """A cohort of one volume of smooth noise, no voxel of which is zero."""
     home = folder / "volume"
     home.mkdir(parents=True)
@@ -37,7 +37,7 @@ def synthetic(folder: Path, shape: tuple[int, int, int], modality: str = "MRI") 
     header["vox_offset"], header["magic"] = 352, b"n+1"
     plane_tiles = [-(-size // _TILE) for size in shape[:2]]
     planes = np.tile(tile, (*plane_tiles, 1))[: shape[0], : shape[1]]
-    with gzip.open(home / f"{modality}.nii.gz", "wb", compresslevel=1) as file:
+    with gzip.open(home / "MRI.nii.gz", "wb", compresslevel=1) as file:
         file.write(header.binaryblock + bytes(4))
         for z in range(shape[2]):
             file.write(planes[..., z % _TILE].tobytes(order="F"))

@@ -78,18 +78,24 @@ def keeping(contender: Contender) -> Contender:
     return Contender(name, contender.command, contender.images, {**contender.environment, **KEPT})
 
 
-def peers(bundle: Path, window: list[int], kept: bool = True) -> list[Contender]:
+def has_nnunet() -> bool:
+    """Whether nnU-Net is installed; says so if it is not."""
+    found = importlib.util.find_spec("nnunetv2") is not None
+    if not found:
+        print("nnU-Net's predictor is skipped: nnunetv2 is not installed")
+    return found
+
+
+def peers(bundle: Path, window: list[int]) -> list[Contender]:
     """Those that are installed, each also with the allocator's policy."""
     side = "x".join(map(str, window)) if len(set(window)) > 1 else f"{window[0]}³"
     found = [
         stock("zoo recipe, whole volume", bundle, ZOO),
         stock(f"MONAI sliding window {side}", bundle, window, "gaussian"),
     ]
-    if importlib.util.find_spec("nnunetv2"):
+    if has_nnunet():
         found.append(nnunet(f"nnU-Net predictor {side}", bundle, window))
-    else:
-        print("nnU-Net's predictor is skipped: nnunetv2 is not installed")
-    return [one for peer in found for one in ([peer, keeping(peer)] if kept else [peer])]
+    return [one for peer in found for one in (peer, keeping(peer))]
 
 
 @dataclass(frozen=True)

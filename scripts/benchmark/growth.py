@@ -1,14 +1,14 @@
 """How cost grows with volume, window and classes: ours and the peers on synthetic volumes."""
 
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import groupby
 from pathlib import Path
 
 from benchmark.bundles import made, network_of, windows
 from benchmark.cases import synthetic
-from benchmark.contenders import Contender, nnunet, ours, stock
+from benchmark.contenders import Contender, has_nnunet, nnunet, ours, stock
 from benchmark.processes import Cost
 from benchmark.rounds import last_words, once
 
@@ -18,7 +18,8 @@ LIMIT_BYTES = 16 * 2**30
 LIMIT_S = 120.0
 """What goes beyond is stopped, and shown as such."""
 
-LIMIT_OF_OURS = 900.0
+LIMIT_OF_LARGE_S = 900.0
+"""Seconds of the large volume."""
 
 FEATURES = [4, 8, 16]
 """Channels by level of the 3D U-Net that is used: small, so that the rest shows."""
@@ -39,6 +40,11 @@ class Setting:
     shape: tuple[int, int, int]
     window: int = 96
     classes: int = 2
+
+    @property
+    def limit_s(self) -> float:
+        """Seconds after which a contender is stopped."""
+        return LIMIT_OF_LARGE_S if self.axis == "large" else LIMIT_S
 
     @property
     def value(self) -> int:
@@ -62,17 +68,22 @@ def settings() -> list[Setting]:
     ]
 
 
-def measure_growth(work: Path) -> list[Row]:
-    """Print a table over all settings; gives its rows."""
-    return list(_rows(settings(), work))
+def measure_growth(work: Path, only: Sequence[str]) -> list[Row]:
+    """Print a table over all settings; gives its rows.
+
+    Args:
+        work: folder of all that is made.
+        only: parts of the names of the contenders that are wanted.
+    """
+    return list(_rows(settings(), work, only))
 
 
-def measure_large(work: Path) -> None:
+def measure_large(work: Path, only: Sequence[str]) -> None:
     """Print the row of a volume whose probabilities fill more than 20 GB."""
-    list(_rows([LARGE], work))
+    list(_rows([LARGE], work, only))
 
 
-def _rows(wanted: list[Setting], work: Path) -> Iterator[Row]:
+def _rows(wanted: list[Setting], work: Path, only: Sequence[str]) -> Iterator[Row]:
     """Measure every contender in every setting, printing as it goes."""
     print("| volume | window | classes | contender | wall s | peak GB |\n|---|---|---|---|---|---|")
     done: dict[tuple[object, ...], Cost] = {}
@@ -81,10 +92,11 @@ def _rows(wanted: list[Setting], work: Path) -> Iterator[Row]:
         shutil.rmtree(cases, ignore_errors=True)
         synthetic(cases, shape)
         for setting in group:
-            for contender in _contenders(setting, work):
+            contenders = _contenders(setting, work)
+            for contender in (one for one in contenders if any(part in one.name for part in only)):
                 key = (shape, setting.window, setting.classes, contender.name)
                 if key not in done:
-                    done[key] = _measured(contender, cases, work)
+                    done[key] = _measured(contender, cases, work, setting.limit_s)
                     _tell(setting, contender.name, done[key])
                 yield setting, contender.name, done[key]
 
@@ -113,19 +125,17 @@ def _contenders(setting: Setting, work: Path) -> list[Contender]:
     return [
         ours(" ".join(("ours", *limit)), root, *limit),
         stock("MONAI sliding window", root, window, "gaussian"),
-        nnunet("nnU-Net predictor", root, window),
+        *([nnunet("nnU-Net predictor", root, window)] if has_nnunet() else []),
         stock("MONAI, whole volume", root, whole),
     ]
 
 
-def _measured(contender: Contender, cases: Path, work: Path) -> Cost:
+def _measured(contender: Contender, cases: Path, work: Path, limit_s: float) -> Cost:
     """What it takes; ours converts its network before, on a small volume."""
     small = work / "small"
     if contender.ours:
         once(contender, small if small.is_dir() else synthetic(small, (64,) * 3), work)
-    cost, _ = once(
-        contender, cases, work, LIMIT_BYTES, LIMIT_OF_OURS if contender.ours else LIMIT_S
-    )
+    cost, _ = once(contender, cases, work, LIMIT_BYTES, limit_s)
     if cost.status and not cost.stopped:
         print(f"{contender.name}: {last_words(work)}")
     return cost
@@ -133,7 +143,7 @@ def _measured(contender: Contender, cases: Path, work: Path) -> Cost:
 
 def _tell(setting: Setting, name: str, cost: Cost) -> None:
     """Print a row."""
-    words = {"memory": "over 16 GiB", "time": f"over {LIMIT_S:.0f} s"}
+    words = {"memory": "over 16 GiB", "time": f"over {setting.limit_s:.0f} s"}
     failed = "failed" if cost.status else ""
     wall = words.get(cost.stopped or "", failed) or f"{cost.wall_s:.1f}"
     volume = "x".join(map(str, setting.shape))

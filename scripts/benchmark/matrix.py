@@ -36,11 +36,11 @@ def a_voxel(network: nn.Module, in_channels: int) -> float:
     return counter.get_total_flops() / 2 / COUNTED**3
 
 
-def rate(product: Callable[[Any, Any], Any], left: Any, right: Any, repeat: int = 5) -> float:
-    """Multiply-adds a second of the fastest of ``repeat`` products of square matrices."""
+def rate(product: Callable[[Any, Any], Any], left: Any, right: Any) -> float:
+    """Multiply-adds a second of the fastest of five products of square matrices."""
     product(left, right)
     seconds = []
-    for _ in range(repeat):
+    for _ in range(5):
         began = perf_counter()
         product(left, right)
         seconds.append(perf_counter() - began)

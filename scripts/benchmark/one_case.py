@@ -87,7 +87,7 @@ class Study:
         """Those who are wanted, ours first, the networks of ours converted."""
         cropped = self.cropped.root
         found = [
-            ours("ours, cropped", cropped, *LABELS),
+            ours(CROPPED, cropped, *LABELS),
             ours("ours, the zoo's function", self.uncropped.root, *LABELS),
             ours("ours, eager PyTorch", cropped, *LABELS, "--backend", "eager"),
             ours("ours, INT8", cropped, *LABELS, "--backend", "openvino-int8"),
@@ -125,6 +125,7 @@ class Study:
         return True
 
 
+CROPPED = "ours, cropped"
 MIRRORED = "ours, mirrored over three axes"
 
 
@@ -139,8 +140,8 @@ def measure_once(study: Study, matrix: bool, mirror: bool) -> None:
     results = interleaved(study.contenders(mirror), study.one, study.work, study.rounds)
     zoo = next((name for name in results if name.startswith("zoo")), None)
     print(table(results, zoo, peak), flush=True)
-    if MIRRORED in results:
-        factors = ratios(results[MIRRORED].forward_s, next(iter(results.values())).forward_s)
+    if MIRRORED in results and CROPPED in results:
+        factors = ratios(results[MIRRORED].forward_s, results[CROPPED].forward_s)
         print(f"mirrored over three axes: {spread(factors, 2)} times the forward")
 
 
@@ -148,7 +149,7 @@ def measure_warm(study: Study) -> None:
     """Print what each case more costs within one process."""
     contenders = study.contenders()
     one = interleaved(contenders, study.one, study.work, study.rounds)
-    several = study.cohort([study.cases[0]] * (1 + WARM))
+    several = study.cohort(study.cases[: 1 + WARM])
     more = interleaved(contenders, several, study.work, study.rounds)
     seconds = {name: _warm(one[name], more[name]) for name in one}
     first = next(iter(seconds.values()))
@@ -172,7 +173,7 @@ def measure_cohort(study: Study, count: int) -> None:
             helpers = cost.helpers_cpu_s
             goal = 1.1 * seconds + helpers / 2
             print(
-                f"{name}: {count} cases in {cost.wall_s:.1f} s, "
+                f"{name}: {len(study.cases[:count])} cases in {cost.wall_s:.1f} s, "
                 f"{cost.wall_s / goal:.2f} of 1.1 x {seconds:.1f} s of forwards + "
                 f"{helpers:.1f} / 2 CPU s of reading and writing",
                 flush=True,

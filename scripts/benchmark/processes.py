@@ -106,10 +106,12 @@ def measured(
         watch = Watch(process.pid, limit_bytes, limit_s)
         thread = threading.Thread(target=watch.run)
         thread.start()
-        _, status, usage = os.wait4(process.pid, 0)
+        os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOWAIT)
         wall_s = perf_counter() - began
         watch.ended.set()
         thread.join()
+        watch.look()  # what the root took to its end
+        _, status, usage = os.wait4(process.pid, 0)
     process.returncode = os.waitstatus_to_exitcode(status)
     cpu_s = usage.ru_utime + usage.ru_stime + sum(orphans(before))
     helpers_cpu_s = max(0.0, cpu_s - watch.root_cpu_s)

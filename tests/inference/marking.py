@@ -63,4 +63,4 @@ class Marker:
             for file, channel in zip(probabilities, both, strict=bool(probabilities)):
                 file.write(z, channel[None])
         plan = plan_windows(own.grid.shape, Windowing(3, (8, 8, 8)), own.occupied)
-        return SimpleNamespace(network_s=1.0, restore_s=0.5, plans=[plan])
+        return SimpleNamespace(compile_s=0.0, network_s=1.0, restore_s=0.5, plans=[plan])

@@ -15,7 +15,7 @@ import pytest
 from pipeline.inference.manifest import without_folders
 from tests.data.dicom_files import PATIENT, FakeSeries
 
-STEPS = ("load", "network", "restore", "write")
+STEPS = ("load", "compile", "network", "restore", "write")
 SHA256 = {"type": "string", "pattern": "^[0-9a-f]{64}$"}
 SECONDS = {"type": "number", "minimum": 0}
 TIME = {"type": "string", "pattern": r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z$"}

@@ -63,6 +63,16 @@ def test_all_is_computed_while_the_last_one_is_still_written(tmp_path):
     assert texts(ended) == ["arcw", "brcw"]
 
 
+def test_memory_can_be_given_back_before_what_is_not_read_meanwhile(tmp_path):
+    told = []
+
+    def tell():
+        told.append(begun(tmp_path, "read"))
+
+    list(overlapped(words("ab", tmp_path), read, compute, write, lambda _word: 0, tell))
+    assert told == [["a"], ["a", "b"], ["a", "b"]]
+
+
 @pytest.mark.parametrize("ahead", [0, 1, 2])
 def test_no_more_jobs_wait_than_are_asked_for(tmp_path, ahead):
     found = []

@@ -1,5 +1,6 @@
 """What every backend is."""
 
+import math
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -28,6 +29,9 @@ class Backend(Protocol):
             OutOfMemory: the device has no memory left for so many images.
         """
 
+    def ready(self, shape: tuple[int, ...]) -> None:
+        """Do once what calls on images of ``shape`` (B, C, *S) need, such as compiling."""
+
     def peak_bytes(self, shape: tuple[int, ...]) -> int:
         """What one call on images of ``shape`` (B, C, *S) takes at its peak.
 
@@ -35,8 +39,16 @@ class Backend(Protocol):
         upper estimate.
         """
 
+    def free_bytes(self) -> int | None:
+        """Bytes that a device of its own has left for a call; None where it takes the machine's."""
+
     def release(self) -> None:
         """Give back the memory that only a call needs; the weights stay."""
+
+
+def voxels(shape: tuple[int, ...]) -> int:
+    """Voxels of images (B, C, *S)."""
+    return shape[0] * math.prod(shape[2:])
 
 
 @dataclass(frozen=True)

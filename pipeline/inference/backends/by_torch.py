@@ -13,6 +13,7 @@ from pipeline.inference.backends import cache
 from pipeline.inference.backends.backend import Model
 from pipeline.inference.backends.compiled import Compiled
 from pipeline.inference.backends.eager import Eager
+from pipeline.inference.backends.machine import threaded
 from pipeline.inference.plan import Windowing
 from pipeline.inference.settings import Settings
 from pipeline.weights import read_weights
@@ -55,14 +56,14 @@ def torch_model(
     size = (2 * divisor_of(network, windowing),) * windowing.spatial_dims
     form = Compiled if name == "compiled" else Eager
     try:
-        backend = form(network, settings.task.in_channels, size, device, threads)
+        torch.empty(0, device=device)
     except (RuntimeError, AssertionError) as error:
         raise UserError(f"no device {device!r} here ({error}): take cpu") from error
+    backend = form(network, settings.task.in_channels, size, device, threads)
     return Model(settings, backend, cache.sha256(weights), device, _described(device))
 
 
 def _described(device: str) -> str:
     if device.startswith("cuda"):
         return f"{device} ({torch.cuda.get_device_name(device)})"
-    threads = torch.get_num_threads()
-    return f"cpu ({threads} thread{'s' * (threads > 1)})"
+    return threaded(torch.get_num_threads())

@@ -35,12 +35,23 @@ SETTINGS = "settings.json"
 MISTAKE = "mistake.txt"
 """In a folder that becomes no entry: the sentence for the user."""
 
+_EXPORTING = ("torch", "monai", "onnx", "onnxscript")
 _PACKAGES = {
     "compiled": ("torch", "monai"),
-    "openvino": ("openvino", "torch", "monai"),
+    "openvino": ("openvino", *_EXPORTING),
     "openvino-int8": ("openvino",),
-    "onnxruntime": ("onnxruntime", "torch", "monai"),
+    "onnxruntime": ("onnxruntime", *_EXPORTING),
 }
+_DECISIVE = (
+    "networks/*.py",
+    "transforms/*.py",
+    "inference/**/*.py",
+    "recipe.py",
+    "tasks.py",
+    "export.py",
+)
+"""The code of this project that a conversion, or the settings beside it, follow from."""
+
 _A_DAY = 86400  # seconds
 
 
@@ -70,9 +81,9 @@ def home() -> Path:
 def entry_of(bundle: Bundle, weights: Path, backend: str, device: str = "cpu") -> Path:
     """Where the conversion of ``bundle`` for ``backend`` is, or would be.
 
-    Its name follows from the weights, the inference config and domain, the code of the networks
-    and of the conversion, the kind of device, and the versions of this project and of the packages
-    that convert and run.
+    Its name follows from the weights, the inference config and domain, the code of the networks,
+    of the recipe and of the conversion, the kind of device, and the versions of this project and of
+    the packages that convert and run.
     """
     parts = {
         "device": device.partition(":")[0],
@@ -156,8 +167,7 @@ def _rename(part: Path, entry: Path) -> None:
 @cache
 def _own_code() -> str:
     package = Path(__file__).parents[2]
-    folders = (package / "networks", Path(__file__).parent)
-    files = [package / "export.py", *(path for one in folders for path in sorted(one.glob("*.py")))]
+    files = (path for one in _DECISIVE for path in sorted(package.glob(one)))
     texts = b"".join(path.read_bytes() for path in files)
     return hashlib.sha256(texts).hexdigest()
 

@@ -10,15 +10,14 @@ from torch import nn
 from pipeline.inference.backends import cache
 from pipeline.inference.backends.backend import Array
 from pipeline.inference.backends.eager import Eager
+from pipeline.inference.engine import OutOfMemory
 
 
 class Compiled(Eager):
     """A network that is compiled at its first call, on a GPU replayed as a CUDA graph.
 
-    A batch that is smaller than an earlier one is filled up, since each shape is compiled anew.
-
-    Args:
-        as ``Eager``.
+    A batch that is smaller than an earlier one is filled up, since each shape is compiled anew. See
+    ``Eager`` for what it is made of.
     """
 
     name = "compiled"
@@ -41,8 +40,20 @@ class Compiled(Eager):
     def __call__(self, images: Array) -> Array:
         """Logits (B, K, *S) of images (B, C, *S); see ``Backend``."""
         num_images, size = len(images), images.shape[1:]
-        self._batches.setdefault(size, num_images)
-        missing = self._batches[size] - num_images
-        if missing > 0:
-            images = np.concatenate([images, np.zeros((missing, *size), np.float32)])
-        return super().__call__(images)[:num_images]
+        batch = self._batch(images.shape)
+        if batch > num_images:
+            images = np.concatenate([images, np.zeros((batch - num_images, *size), np.float32)])
+        try:
+            logits = super().__call__(images)
+        except OutOfMemory:
+            self._batches.pop(size, None)
+            raise
+        self._batches[size] = batch
+        return logits[:num_images]
+
+    def peak_bytes(self, shape: tuple[int, ...]) -> int:
+        """What one call takes at its peak, filled up, in bytes; see ``Backend``."""
+        return super().peak_bytes((self._batch(shape), *shape[1:]))
+
+    def _batch(self, shape: tuple[int, ...]) -> int:
+        return max(shape[0], self._batches.get(shape[1:], 0))

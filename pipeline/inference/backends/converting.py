@@ -7,6 +7,7 @@ import json
 import math
 import sys
 from collections.abc import Callable
+from copy import deepcopy
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from time import perf_counter
@@ -29,6 +30,7 @@ from pipeline.inference.backends.footprint import bytes_per_voxel
 from pipeline.inference.backends.norms import rewrite_norms
 from pipeline.inference.backends.onnxruntime import FILE as ONNX_FILE
 from pipeline.inference.backends.onnxruntime import ONNXRuntime
+from pipeline.inference.engine import OutOfMemory
 from pipeline.inference.plan import Windowing
 from pipeline.inference.settings import Settings
 from pipeline.openvino_core import core, imported
@@ -47,12 +49,12 @@ _WINDOW = {2: 256, 3: 64}  # voxels along an axis of the larger image, at most
 
 @dataclass(frozen=True)
 class Parity:
-    """A conversion against PyTorch on one image.
+    """A conversion against PyTorch, in single precision on the CPU, on two images.
 
     Attributes:
-        shape: of the image, (1, C, *S).
+        shape: of the images, (2, C, *S).
         difference: largest absolute difference of two logits.
-        largest: largest absolute logit.
+        largest: largest absolute logit of the channels that are not one value everywhere.
         labels_equal: part of the labels.
     """
 
@@ -101,26 +103,39 @@ def convert(bundle: Bundle, weights: Path, backend: str, device: str, folder: Pa
         "threads": torch.get_num_threads(),
     }
     try:
+        exact = Eager(deepcopy(network), in_channels, tuple(example.shape[2:]))
         own = _MAKERS[backend](network, example, device, folder)
-        eager = Eager(network, in_channels, tuple(example.shape[2:]), device)
         window = _window(settings.windowing, divisor, in_channels)
-        parities = [_parity(eager, own, _with_background(image)) for image in (other, window)]
+        parities = [_parity(exact, own, _with_background(image)) for image in (other, window)]
         kind = device.partition(":")[0]
         report |= {"parity": [asdict(one) for one in parities]} | _verdict(parities, kind)
     except UserError:
         raise
     except Exception as error:
+        if _for_want_of_memory(error):
+            raise  # another time there may be enough
         report |= {"verdict": "refused", "reason": reason(error)}
     cache.finish(folder, report | {"seconds": perf_counter() - began})
 
 
+def _for_want_of_memory(error: Exception) -> bool:
+    kinds = (MemoryError, OutOfMemory, torch.OutOfMemoryError)
+    return isinstance(error, kinds) or "allocate memory" in str(error)
+
+
 def _verdict(parities: list[Parity], device: str) -> dict[str, str]:
     for parity in parities:
-        if not parity.holds(device):
-            shape = " x ".join(map(str, parity.shape))
+        shape = " x ".join(map(str, parity.shape))
+        if parity.largest == 0:
             return {
                 "verdict": "refused",
-                "reason": f"on an image of {shape} its logits differ from PyTorch's by "
+                "reason": f"on images of {shape} no logits of its network vary, so that nothing "
+                "can be compared",
+            }
+        if not parity.holds(device):
+            return {
+                "verdict": "refused",
+                "reason": f"on images of {shape} its logits differ from PyTorch's by "
                 f"{parity.difference:.1e} where they reach {parity.largest:.1e}, and "
                 f"{1 - parity.labels_equal:.1e} of the labels",
             }
@@ -136,19 +151,22 @@ def _window(windowing: Windowing, divisor: int, in_channels: int) -> Tensor:
 
 
 def _with_background(image: Tensor) -> Array:
-    """``image`` with zeros in its outermost eighth, as around a head."""
+    """``image`` and half its mirror image, with zeros in the outermost eighth as around a head."""
     inner = torch.zeros_like(image)
     box = [slice(size // 8, size - size // 8) for size in image.shape[2:]]
     inner[:, :, *box] = image[:, :, *box]
-    return inner.numpy()
+    return torch.cat([inner, inner.flip(-1) / 2]).numpy()
 
 
-def _parity(eager: Callable[[Array], Array], own: Callable[[Array], Array], image: Array) -> Parity:
-    wanted, given = eager(image), own(image)
+def _parity(
+    exact: Callable[[Array], Array], own: Callable[[Array], Array], images: Array
+) -> Parity:
+    wanted, given = exact(images), own(images)
+    varying = np.ptp(wanted, axis=tuple(range(2, wanted.ndim))) > 0
     return Parity(
-        image.shape,
+        images.shape,
         float(np.abs(given - wanted).max()),
-        float(np.abs(wanted).max()),
+        float(np.abs(wanted[varying]).max(initial=0)),
         _labels_equal(wanted, given),
     )
 

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from pipeline.distributed import keep_freed_memory
-from pipeline.inference.backends.backend import Array
+from pipeline.inference.backends.backend import Array, voxels
 from pipeline.inference.backends.footprint import bytes_per_voxel
 from pipeline.inference.engine import OutOfMemory
 
@@ -72,13 +72,27 @@ class Eager:
             return logits.float().contiguous().cpu().numpy()
         except torch.OutOfMemoryError as error:
             torch.cuda.empty_cache()
-            raise OutOfMemory(str(error)) from error
+            size = " x ".join(map(str, images.shape[2:]))
+            raise OutOfMemory(
+                f"{self._device} has no memory for {len(images)} windows of {size} voxels: free "
+                "some, take --device cpu, or name a smaller patch_size in the bundle's inferer"
+            ) from error
+
+    def ready(self, shape: tuple[int, ...]) -> None:
+        """Nothing to do: PyTorch takes any shape."""
 
     def peak_bytes(self, shape: tuple[int, ...]) -> int:
         """What one call takes at its peak, in bytes; see ``Backend``."""
-        voxels = shape[0] * int(np.prod(shape[2:]))
-        factor = _FACTOR[self._device.type] * self._dtype.itemsize / 4
-        return int(factor * self._bytes_per_voxel * voxels) + _CONSTANT
+        factor = _FACTOR.get(self._device.type, 2.0) * self._dtype.itemsize / 4
+        return int(factor * self._bytes_per_voxel * voxels(shape)) + _CONSTANT
+
+    def free_bytes(self) -> int | None:
+        """Bytes that a card has left for a call; see ``Backend``."""
+        if self._device.type != "cuda":
+            return None
+        free, _ = torch.cuda.mem_get_info(self._device)
+        kept = torch.cuda.memory_reserved(self._device) - torch.cuda.memory_allocated(self._device)
+        return free + kept
 
     def release(self) -> None:
         """Give back the memory that only a call needs."""

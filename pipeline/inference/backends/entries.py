@@ -78,7 +78,13 @@ def _convert(bundle: Bundle, weights: Path, backend: str, device: str, entry: Pa
             "folder": str(folder),
         }
         done = subprocess.run(
-            [sys.executable, "-m", "pipeline.inference.backends.converting", json.dumps(arguments)],
+            [
+                sys.executable,
+                "-P",
+                "-m",
+                "pipeline.inference.backends.converting",
+                json.dumps(arguments),
+            ],
             env=os.environ | {"PYTHONPATH": os.pathsep.join(path or "." for path in sys.path)},
             capture_output=True,
             text=True,

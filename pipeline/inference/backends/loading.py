@@ -17,7 +17,7 @@ from pipeline.inference.backends.entries import (
     quantised,
     settings_of,
 )
-from pipeline.inference.backends.machine import cores, cxx_compiler, has_gpu
+from pipeline.inference.backends.machine import cores, cxx_compiler, has_gpu, threaded
 from pipeline.progress import console
 
 AUTO = {"cpu": ("openvino", "onnxruntime", "eager"), "cuda": ("compiled", "eager")}
@@ -134,7 +134,7 @@ def _of_entry(wanted: _Wanted, entry: Path, backend: Backend, threads: int) -> M
         backend,
         cache.sha256(wanted.weights),
         "cpu",
-        f"cpu ({threads} thread{'s' * (threads > 1)})",
+        threaded(threads),
     )
 
 

@@ -18,6 +18,11 @@ def cores() -> int:
     return len({_siblings(number) for number in usable})
 
 
+def threaded(threads: int) -> str:
+    """What a CPU with so many threads goes by."""
+    return f"cpu ({threads} thread{'s' * (threads > 1)})"
+
+
 def cxx_compiler() -> str | None:
     """The C++ compiler that ``torch.compile`` would call."""
     names = (os.environ.get("CXX"), "g++", "clang++", "c++")

@@ -1,11 +1,12 @@
 """Logits by ONNX Runtime on the CPU; neither torch nor monai is imported."""
 
+from concurrent.futures import ThreadPoolExecutor, wait
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from pipeline.inference.backends.backend import Array
+from pipeline.inference.backends.backend import Array, voxels
 
 FILE = "network.onnx"
 """In an entry of the cache."""
@@ -15,6 +16,7 @@ _FACTOR = 2.6
 2.4 (SegResNet)."""
 
 _CONSTANT = 32 * 2**20
+_TICK = 0.1  # seconds
 
 
 class ONNXRuntime:
@@ -40,17 +42,33 @@ class ONNXRuntime:
             folder / FILE, options, providers=["CPUExecutionProvider"]
         )
         self._bytes_per_voxel = bytes_per_voxel
+        self._aside = ThreadPoolExecutor(1)
 
     def __call__(self, images: Array) -> Array:
         """Logits (B, K, *S) of images (B, C, *S); see ``Backend``."""
-        images = np.ascontiguousarray(images, np.float32)
-        logits: Array = self._session.run(None, {"image": images})[0]
+        from onnxruntime import RunOptions
+
+        options, given = RunOptions(), {"image": np.ascontiguousarray(images, np.float32)}
+        run = self._aside.submit(self._session.run, None, given, options)
+        try:
+            while not wait([run], _TICK).done:  # lets Ctrl-C through
+                pass
+        except BaseException:
+            options.terminate = True
+            wait([run])
+            raise
+        logits: Array = run.result()[0]
         return logits
+
+    def ready(self, shape: tuple[int, ...]) -> None:
+        """Nothing to do: ONNX Runtime takes any shape."""
 
     def peak_bytes(self, shape: tuple[int, ...]) -> int:
         """What one call takes at its peak, in bytes; see ``Backend``."""
-        voxels = shape[0] * int(np.prod(shape[2:]))
-        return int(_FACTOR * self._bytes_per_voxel * voxels) + _CONSTANT
+        return int(_FACTOR * self._bytes_per_voxel * voxels(shape)) + _CONSTANT
+
+    def free_bytes(self) -> int | None:
+        """None: it runs in the machine's own memory."""
 
     def release(self) -> None:
         """Nothing is kept between calls."""

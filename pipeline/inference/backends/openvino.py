@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from pipeline.inference.backends.backend import Array
+from pipeline.inference.backends.backend import Array, voxels
 from pipeline.openvino_core import core, imported
 
 FILE = "network.xml"
@@ -19,6 +19,15 @@ Measured: 0.66 (unet3d) to 0.76 (SegResNet), no_new_net and resnet_vae between."
 
 _CONSTANT = 32 * 2**20
 _TICK = 100  # ms
+
+
+def options(threads: int | None = None) -> dict[str, Any]:
+    """How a network is compiled; ``threads`` None takes one for each core."""
+    return {
+        "INFERENCE_PRECISION_HINT": "f32",
+        "PERFORMANCE_HINT": "LATENCY",
+        "ENABLE_CPU_PINNING": False,
+    } | ({} if threads is None else {"INFERENCE_NUM_THREADS": threads})
 
 
 class OpenVINO:
@@ -44,22 +53,17 @@ class OpenVINO:
         self.name = name
         self._bytes_per_voxel = bytes_per_voxel
         self._file = folder / FILE
-        self._read: Any = None
+        self._model: Any = None
         self._reading = Thread(target=self._read_model, daemon=True)
         self._reading.start()  # the network is there once the first case is read
-        self._options = {
-            "INFERENCE_PRECISION_HINT": "f32",
-            "PERFORMANCE_HINT": "LATENCY",
-            "ENABLE_CPU_PINNING": False,
-        } | ({} if threads is None else {"INFERENCE_NUM_THREADS": threads})
+        self._options = options(threads)
         self._shape: tuple[int, ...] = ()
         self._compiled: Any = None
         self._request: Any = None
 
     def __call__(self, images: Array) -> Array:
         """Logits (B, K, *S) of images (B, C, *S); see ``Backend``."""
-        if images.shape != self._shape:
-            self._compile(images.shape)
+        self.ready(images.shape)
         images = np.ascontiguousarray(images, np.float32)
         logits = np.empty(tuple(self._compiled.output(0).shape), np.float32)
         self._request.set_input_tensor(imported().Tensor(images, shared_memory=True))
@@ -67,10 +71,26 @@ class OpenVINO:
         self._run()
         return logits
 
+    def ready(self, shape: tuple[int, ...]) -> None:
+        """Compile for images of ``shape`` (B, C, *S)."""
+        if shape == self._shape:
+            return
+        self._shape, self._request, self._compiled = (), None, None  # frees what another took
+        self._reading.join()
+        if self._model is None:
+            self._read_model()
+        model, self._model = self._model, None
+        model.reshape({0: list(shape)})
+        self._compiled = core().compile_model(model, "CPU", self._options)
+        self._request = self._compiled.create_infer_request()
+        self._shape = tuple(shape)
+
     def peak_bytes(self, shape: tuple[int, ...]) -> int:
         """What one call takes at its peak, in bytes; see ``Backend``."""
-        voxels = shape[0] * int(np.prod(shape[2:]))
-        return int(_FACTOR * self._bytes_per_voxel * voxels) + _CONSTANT
+        return int(_FACTOR * self._bytes_per_voxel * voxels(shape)) + _CONSTANT
+
+    def free_bytes(self) -> int | None:
+        """None: it runs in the machine's own memory."""
 
     def release(self) -> None:
         """Give back the memory that only a call needs."""
@@ -90,15 +110,4 @@ class OpenVINO:
             raise
 
     def _read_model(self) -> None:
-        self._read = core().read_model(self._file)
-
-    def _compile(self, shape: tuple[int, ...]) -> None:
-        self._request = self._compiled = None  # frees what another shape needed
-        self._reading.join()
-        if self._read is None:
-            self._read_model()
-        model, self._read = self._read, None
-        model.reshape({0: list(shape)})
-        self._compiled = core().compile_model(model, "CPU", self._options)
-        self._request = self._compiled.create_infer_request()
-        self._shape = tuple(shape)
+        self._model = core().read_model(self._file)

@@ -7,8 +7,12 @@ from importlib.util import find_spec
 
 import numpy as np
 import pytest
+import torch
+from torch import nn
 
+from pipeline.inference.backends.compiled import Compiled
 from pipeline.inference.backends.loading import load
+from pipeline.inference.engine import OutOfMemory
 
 TOLERANCE = 1e-5
 
@@ -49,6 +53,26 @@ def test_what_torch_compiles_computes_the_same(small_bundles, kept, by_torch):
     model = load(bundle, bundle.weights, "compiled", "cpu")
     for images in (noise(2, 4, 8, 12, 8), noise(1, 4, 8, 12, 8)):
         np.testing.assert_allclose(model.backend(images), by_torch(bundle, images), atol=TOLERANCE)
+
+
+class Small(nn.Module):
+    """Has memory for two images."""
+
+    @torch.compiler.disable
+    def forward(self, image):
+        if len(image) > 2:
+            raise torch.OutOfMemoryError
+        return image
+
+
+def test_after_want_of_memory_a_smaller_batch_is_not_filled_up():
+    compiled = Compiled(Small(), in_channels=1, size=(4, 4, 4))
+    with pytest.raises(OutOfMemory, match=r"^cpu has no memory for 4 windows of 4 x 4 x 4 voxels"):
+        compiled(noise(4, 1, 4, 4, 4))
+    for batch in (2, 1):
+        images = noise(batch, 1, 4, 4, 4)
+        np.testing.assert_array_equal(compiled(images), images)
+    assert compiled.peak_bytes((1, 1, 4, 4, 4)) == compiled.peak_bytes((2, 1, 4, 4, 4))
 
 
 @pytest.mark.parametrize("name", CONVERTED)

@@ -29,6 +29,36 @@ class Noisy(NoNewNet):
         return logits + torch.rand_like(logits)
 
 
+class Blank(NoNewNet):
+    """Finds nothing anywhere, as a network whose class is absent."""
+
+    def forward(self, image: Tensor) -> Tensor:
+        return super().forward(image) * 0 - 30
+
+
+class Hungry(NoNewNet):
+    """Finds no memory once it is traced."""
+
+    def forward(self, image: Tensor) -> Tensor:
+        if not torch.compiler.is_compiling():
+            raise MemoryError
+        return super().forward(image)
+
+
+@pytest.fixture
+def of_class(small_bundles, tmp_path):
+    """A bundle whose network is of this class."""
+
+    def make(kind: type[NoNewNet]) -> Bundle:
+        bundle = Bundle(shutil.copytree(small_bundles[3].root, tmp_path / kind.__name__.lower()))
+        config = bundle.config_file("inference")
+        own = f"{__name__}.{kind.__name__}"
+        config.write_text(config.read_text().replace("pipeline.networks.NoNewNet", own))
+        return bundle
+
+    return make
+
+
 def test_a_network_is_converted_once(small_bundles, tmp_path, monkeypatch, capsys):
     monkeypatch.setenv(cache.VARIABLE, str(tmp_path / "cache"))
     bundle = small_bundles[3]
@@ -43,17 +73,27 @@ def test_a_network_is_converted_once(small_bundles, tmp_path, monkeypatch, capsy
     assert first.weights_sha256 == cache.sha256(bundle.weights)
 
 
-def test_what_computes_something_else_is_refused_for_good(small_bundles, kept, tmp_path):
-    bundle = Bundle(shutil.copytree(small_bundles[3].root, tmp_path / "noisy"))
-    config = bundle.config_file("inference")
-    noisy = config.read_text().replace("pipeline.networks.NoNewNet", f"{__name__}.Noisy")
-    config.write_text(noisy)
+def test_what_computes_something_else_is_refused_for_good(of_class, kept):
+    bundle = of_class(Noisy)
     report = cache.report_of(kept(bundle, "onnxruntime"))
     assert report["verdict"] == "refused"
-    with pytest.raises(Unusable, match=r"^on an image of 1 x 4 x .* differ from PyTorch's by"):
+    with pytest.raises(Unusable, match=r"^on images of 2 x 4 x .* differ from PyTorch's by"):
         converted(bundle, bundle.weights, "onnxruntime")
-    with pytest.raises(UserError, match=r"^--backend onnxruntime cannot run noisy: on an image"):
+    with pytest.raises(UserError, match=r"^--backend onnxruntime cannot run noisy: on images"):
         load(bundle, bundle.weights, "onnxruntime")
+
+
+def test_logits_that_never_vary_cannot_be_compared(of_class, kept):
+    report = cache.report_of(kept(of_class(Blank), "onnxruntime"))
+    assert report["verdict"] == "refused"
+    assert "no logits of its network vary" in report["reason"]
+
+
+def test_want_of_memory_is_no_refusal(of_class, kept):
+    bundle = of_class(Hungry)
+    with pytest.raises(MemoryError):
+        kept(bundle, "onnxruntime")
+    assert not cache.entry_of(bundle, bundle.weights, "onnxruntime").exists()
 
 
 def test_auto_takes_torch_where_nothing_else_passed(small_bundles, tmp_path, monkeypatch):
