@@ -22,6 +22,7 @@ Each region is absent by its sigmoid, and by the softmax all is background.
 """
 
 _PLANES = 16  # that are read, turned and given at once: they share the cache lines of a window
+_BLOCK = 2**27  # bytes that they take, at most
 
 _CACHED = 2**16  # numbers that are weighted at once: they stay in the cache of a core
 
@@ -81,13 +82,19 @@ def ring_bytes(plan: WindowPlan, slab_axis: int, in_channels: int, out_channels:
     """Bytes that ``blended`` holds at most, besides a batch of windows and twice its logits."""
     depth = min(plan.size[slab_axis], plan.shape[slab_axis])
     plane = math.prod(size for axis, size in enumerate(plan.shape) if axis != slab_axis)
-    few = min(depth, _PLANES) * plane * max(in_channels, 2 * out_channels + 2)
+    turned = _at_once(plane, out_channels + 1) * (2 * out_channels + 2)
+    few = plane * max(_at_once(plane, in_channels) * in_channels, turned)
     if plan.alone:
         return 4 * few
     slab = depth * plane * in_channels if _share_slabs(plan, slab_axis) else 0
     sums = depth * plane * (out_channels + 1)
     weights = math.prod(plan.size) + max(_CACHED, out_channels * math.prod(plan.size[1:]))
     return 4 * (few + slab + sums + weights)
+
+
+def _at_once(plane: int, channels: int) -> int:
+    """How many planes of so many voxels and channels are turned at once."""
+    return max(1, min(_PLANES, _BLOCK // max(1, 4 * plane * channels)))
 
 
 def _share_slabs(plan: WindowPlan, slab_axis: int) -> bool:
@@ -126,8 +133,10 @@ class _Windows:
         if self.holds and (self.held is None or self.held[0] != span):
             self.held = None  # one slab at a time
             self.held = span, self.image.read(span.start, span.stop)
-        for first in range(span.start, span.stop, _PLANES):
-            at, stop = first - span.start, min(first + _PLANES, span.stop)
+        _, channels, *plane = self.image.shape
+        count = _at_once(math.prod(plane), channels)
+        for first in range(span.start, span.stop, count):
+            at, stop = first - span.start, min(first + count, span.stop)
             if self.held is None:
                 yield at, self.image.read(first, stop)
             else:
@@ -193,6 +202,7 @@ class _Ring:
         self.importance = plan.importance()
         self.rows = max(1, _CACHED // (out_channels * math.prod(plan.size[1:])))
         self.scratch = np.empty((out_channels, self.rows, *plan.size[1:]), np.float32)
+        self.at_once = _at_once(self.sums[0].size // self.depth, out_channels + 1)
         self.first = 0  # plane that is not finished
         self.absent = np.full((out_channels, 1, 1), ABSENT[1], np.float32)
         self.absent[0] = ABSENT[0]
@@ -213,7 +223,7 @@ class _Ring:
         """Logits of the planes before ``stop`` that were not given yet; their sums are cleared."""
         while self.first < stop:
             at = self.first % self.depth
-            count = min(_PLANES, stop - self.first, self.depth - at)
+            count = min(self.at_once, stop - self.first, self.depth - at)
             part = self.sums[:, *self._along(at, at + count)]
             sums = np.array(np.moveaxis(part, 1 + self.axis, 0), order="C")
             part[...] = 0
@@ -254,5 +264,6 @@ class _Ring:
 def _planes(logits: Floats, slab_axis: int) -> Iterator[tuple[int, Floats]]:
     """Logits (K, A, B, C) as planes (n, K, P, Q), a few at once."""
     by_plane = np.moveaxis(logits, 1 + slab_axis, 0)
-    for first in range(0, len(by_plane), _PLANES):
-        yield first, np.ascontiguousarray(by_plane[first : first + _PLANES], np.float32)
+    count = _at_once(by_plane[0, 0].size, by_plane.shape[1])
+    for first in range(0, len(by_plane), count):
+        yield first, np.ascontiguousarray(by_plane[first : first + count], np.float32)

@@ -19,6 +19,7 @@ SLACK = 48 * 2**20
 """Bytes for what is not counted: the interpreter's small objects, buffers of files."""
 
 _PLANES = 12  # planes of all channels that are held between the network and the file
+_AT_ONCE = 4  # bytes a voxel of codes, and of what rules make of them
 _OF_MEMORY = 0.8  # of the machine, where no limit is given
 
 
@@ -78,6 +79,7 @@ class Limit:
         channels: int,
         batch: int,
         ahead: int,
+        at_once: bool = False,
     ) -> Room:
         """The largest batch up to ``batch`` that fits, and how many cases can be read meanwhile.
 
@@ -88,11 +90,12 @@ class Limit:
             channels: of the logits.
             batch: the largest that is worth while.
             ahead: cases that are to be read meanwhile, if memory allows.
+            at_once: whether all codes are held at once when they are written.
 
         Raises:
             UserError: not even one window at a time fits; names the floor.
         """
-        writer = _written(prepared)
+        writer = WORKER + (_AT_ONCE * math.prod(prepared.grid.native_shape) if at_once else 0)
         fixed = resident() + SLACK + _accumulated(plan, prepared, channels) + writer
         shape = prepared.image.shape[1], *plan.size[: plan.spatial_dims]
         batch = _on_card(backend, shape, batch)
@@ -140,8 +143,3 @@ def _accumulated(plan: WindowPlan, prepared: Prepared, channels: int) -> int:
     in_channels = prepared.image.shape[1]
     ring = ring_bytes(plan, prepared.grid.slab_axis, in_channels, channels)
     return ring + 4 * channels * plane * _PLANES
-
-
-def _written(prepared: Prepared) -> int:
-    """Bytes of the process that writes a case: codes, what rules make of them, labels."""
-    return WORKER + 4 * math.prod(prepared.grid.native_shape)

@@ -160,6 +160,7 @@ class Segmenter:
                 self.task.out_channels,
                 self._batch(model),
                 1 if model.device == "cpu" else READ_FOR_A_CARD,
+                self.rules != Rules(),
             )
             for (model, own), plan in planned
         ]

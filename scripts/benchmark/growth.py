@@ -54,7 +54,7 @@ class Setting:
 
 VOLUME, WINDOW, CLASSES = (64, 128, 256, 512), (64, 96, 128), (2, 8, 25)
 BASE = Setting("volume", (256, 256, 256))
-LARGE = Setting("large", (512, 512, 800), 128, 25)
+LARGE = Setting("large", (512, 512, 800), 96, 25)
 
 Row = tuple[Setting, str, Cost]
 
