@@ -18,7 +18,7 @@ LIMIT_BYTES = 16 * 2**30
 LIMIT_S = 120.0
 """What goes beyond is stopped, and shown as such."""
 
-LIMIT_OF_LARGE_S = 900.0
+LIMIT_OF_LARGE_S = 3600.0
 """Seconds of the large volume."""
 
 FEATURES = [4, 8, 16]
