@@ -109,6 +109,8 @@ def convert(bundle: Bundle, weights: Path, backend: str, device: str, folder: Pa
         parities = [_parity(exact, own, _with_background(image)) for image in (other, window)]
         kind = device.partition(":")[0]
         report |= {"parity": [asdict(one) for one in parities]} | _verdict(parities, kind)
+    except OutOfMemory as error:
+        raise MemoryError(str(error)) from error  # no mistake of the user: auto goes on
     except UserError:
         raise
     except Exception as error:
@@ -119,7 +121,7 @@ def convert(bundle: Bundle, weights: Path, backend: str, device: str, folder: Pa
 
 
 def _for_want_of_memory(error: Exception) -> bool:
-    kinds = (MemoryError, OutOfMemory, torch.OutOfMemoryError)
+    kinds = (MemoryError, torch.OutOfMemoryError)
     return isinstance(error, kinds) or "allocate memory" in str(error)
 
 

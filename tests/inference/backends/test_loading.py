@@ -39,10 +39,18 @@ class Blank(NoNewNet):
 class Hungry(NoNewNet):
     """Finds no memory once it is traced."""
 
+    want: type[Exception] = MemoryError
+
     def forward(self, image: Tensor) -> Tensor:
-        if not torch.compiler.is_compiling():
-            raise MemoryError
+        if not (image.is_meta or torch.compiler.is_compiling()):
+            raise self.want
         return super().forward(image)
+
+
+class HungryOnACard(Hungry):
+    """The same as a card tells it."""
+
+    want = torch.OutOfMemoryError
 
 
 @pytest.fixture
@@ -89,8 +97,9 @@ def test_logits_that_never_vary_cannot_be_compared(of_class, kept):
     assert "no logits of its network vary" in report["reason"]
 
 
-def test_want_of_memory_is_no_refusal(of_class, kept):
-    bundle = of_class(Hungry)
+@pytest.mark.parametrize("kind", [Hungry, HungryOnACard])
+def test_want_of_memory_is_neither_a_refusal_nor_a_mistake(of_class, kept, kind):
+    bundle = of_class(kind)
     with pytest.raises(MemoryError):
         kept(bundle, "onnxruntime")
     assert not cache.entry_of(bundle, bundle.weights, "onnxruntime").exists()
