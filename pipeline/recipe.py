@@ -19,7 +19,7 @@ class Recipe:
         spacing: of the working grid, mm per voxel; None keeps the image's own.
     """
 
-    foreground_margin: int | None = 8
+    foreground_margin: int | None = 0
     intensity: str | None = "nonzero_zscore"
     orientation: str = "RAS"
     spacing: Sequence[float] | None = None

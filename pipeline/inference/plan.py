@@ -33,7 +33,8 @@ class Windowing:
         spatial_dims: of the network; 2 sees the axial slices (the last axis) one by one.
         patch_size: of a window, voxels, one number for each of ``spatial_dims``; None takes the
             whole volume as one window.
-        divisor: what the sizes of a whole window are rounded up to a multiple of.
+        divisor: what the sizes of a whole window are rounded up to a multiple of; one of them is
+            at least twice that.
         overlap: of neighbouring windows, as a fraction of the window, in [0, 1).
         mode: how windows are blended, "gaussian" or "constant".
         mirror: axes of the volume, 0 to 2, over whose mirror images, alone and together, logits
@@ -168,6 +169,8 @@ def _window_size(shape: Extent, windowing: Windowing) -> Extent:
     if sizes is None:
         seen = shape[: windowing.spatial_dims]
         sizes = tuple(-(-length // divisor) * divisor for length in seen)
+        if set(sizes) == {divisor}:  # one voxel at the coarsest resolution has no deviation
+            sizes = (2 * divisor, *sizes[1:])
     a, b, c = (*sizes, 1)[:3]
     return a, b, c
 

@@ -46,13 +46,17 @@ def main() -> None:
 
 
 def counted(model: Any) -> Any:
-    """Of each convolution its name, and its channels, the shape of its output, its operations."""
+    """Of each convolution its name, and its channels, the shape of its output, its operations.
+
+    Channels of zeros, which only fill registers, are not counted.
+    """
     for node in model.get_ordered_ops():
         if node.get_type_name() == "Convolution":
-            weights, output = list(node.input(1).get_shape()), list(node.output(0).get_shape())
-            voxels = "x".join(map(str, output[2:]))
-            flops = 2 * prod(output) * prod(weights[1:])
-            yield node.get_friendly_name(), (f"{weights[1]}, {weights[0]}", voxels, flops)
+            given, output = node.input_value(1).get_node().data != 0, node.output(0).get_shape()
+            out, into = (given.any(axis=(1 - axis, *range(2, given.ndim))).sum() for axis in (0, 1))
+            kernel, voxels = prod(given.shape[2:]), "x".join(map(str, output[2:]))
+            flops = 2 * out * into * kernel * prod(output[2:])
+            yield node.get_friendly_name(), (f"{into}, {out}", voxels, flops)
 
 
 def profiled(model: Any) -> dict[tuple[str, str], float]:

@@ -8,7 +8,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from benchmark.bundles import fit, made, network_of, recipe, whole
+from benchmark.bundles import fit, made, network_of, recipe, whole, windows
 from benchmark.cases import linked
 from benchmark.contenders import Contender, backend, ours, peers
 from benchmark.matrix import a_voxel, best_rate
@@ -50,13 +50,18 @@ class Study:
 
     @cached_property
     def cropped(self) -> Bundle:
-        """Our recipe: one window over the brain and its margin."""
-        return self.bundle("cropped", recipe(8) | whole(self.name))
+        """Our recipe: one window over the brain."""
+        return self.bundle("cropped", recipe(0) | whole(self.name))
 
     @cached_property
     def uncropped(self) -> Bundle:
         """The very function of the zoo's recipe: one window over the volume."""
         return self.bundle("uncropped", recipe(None) | whole(self.name))
+
+    @cached_property
+    def sliding(self) -> Bundle:
+        """Our recipe in the windows that the peers take."""
+        return self.bundle("sliding", recipe(0) | windows(WINDOW))
 
     def bundle(self, variant: str, changes: dict[str, Any]) -> Bundle:
         """A bundle of the network with the weights that all variants share."""
@@ -89,7 +94,9 @@ class Study:
         found = [
             ours(CROPPED, cropped, *LABELS),
             ours("ours, the zoo's function", self.uncropped.root, *LABELS),
+            ours(f"ours, windows of {WINDOW[0]}³", self.sliding.root, *LABELS),
             ours("ours, eager PyTorch", cropped, *LABELS, "--backend", "eager"),
+            ours("ours, ONNX Runtime", cropped, *LABELS, "--backend", "onnxruntime"),
             ours("ours, INT8", cropped, *LABELS, "--backend", "openvino-int8"),
         ]
         if mirror:
@@ -164,6 +171,7 @@ def measure_cohort(study: Study, count: int) -> None:
     That is 1.1 times the forwards, and half the processor seconds of the processes that read and
     write; it is said of ours, whose processes are known.
     """
+    count = min(count, len(study.cases))
     cases = study.cohort(study.cases[:count])
     contenders = study.contenders()
     found = interleaved(contenders, cases, study.work, study.rounds)
@@ -173,9 +181,10 @@ def measure_cohort(study: Study, count: int) -> None:
             helpers = cost.helpers_cpu_s
             goal = 1.1 * seconds + helpers / 2
             print(
-                f"{name}: {len(study.cases[:count])} cases in {cost.wall_s:.1f} s, "
+                f"{name}: {count} cases in {cost.wall_s:.1f} s, "
                 f"{cost.wall_s / goal:.2f} of 1.1 x {seconds:.1f} s of forwards + "
-                f"{helpers:.1f} / 2 CPU s of reading and writing",
+                f"{helpers:.1f} / 2 CPU s of reading and writing, "
+                f"{count / cost.wall_s:.2f} cases a second",
                 flush=True,
             )
 

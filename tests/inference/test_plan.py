@@ -52,6 +52,12 @@ def test_a_whole_window_is_rounded_up_to_the_divisor():
     assert plan_windows((33, 16, 5), replace(WHOLE, spatial_dims=2)).size == (48, 16, 1)
 
 
+def test_a_whole_window_has_two_voxels_at_the_coarsest_resolution():
+    plan = plan_windows((3, 16, 5), WHOLE)
+    assert plan.size == (32, 16, 16)
+    assert plan.starts == ((-14, 0, -5),)
+
+
 def test_a_network_of_2d_sees_every_axial_slice():
     plan = plan_windows((8, 8, 5), SLICES)
     assert plan.size == (8, 8, 1)

@@ -52,7 +52,7 @@ def assert_alike(array: np.ndarray, affine: np.ndarray, recipe: dict, task: Task
     logits = logits.astype(np.float32)
     pred = torch.from_numpy(logits)
     expected = Restore(task, steps).probabilities({"image": sample["image"], "pred": pred})
-    margin, found = recipe.get("foreground_margin", 8), np.argwhere(array)
+    margin, found = recipe.get("foreground_margin", 0), np.argwhere(array)
     box = [(0, size) for size in array.shape]
     if margin is not None:
         lows, highs = np.maximum(found.min(0) - margin, 0), found.max(0) + margin + 1
