@@ -24,6 +24,7 @@ from pipeline.files import write_bytes, write_json
 from pipeline.inference.backends import cache, openvino
 from pipeline.inference.backends.backend import Array
 from pipeline.inference.backends.by_torch import divisor_of, network_of
+from pipeline.inference.backends.channels import fill_channels
 from pipeline.inference.backends.compiled import Compiled
 from pipeline.inference.backends.eager import Eager
 from pipeline.inference.backends.footprint import bytes_per_voxel
@@ -182,6 +183,7 @@ def _labels_equal(wanted: Array, given: Array) -> float:
 
 def _openvino(network: nn.Module, example: Tensor, _device: str, folder: Path) -> Any:
     model = core().read_model(write_onnx(network, example, OPSET)[".onnx"])
+    fill_channels(model)
     rewrite_norms(model)
     imported().save_model(model, folder / openvino.FILE, compress_to_fp16=False)
     return openvino.OpenVINO(folder, 0, threads=torch.get_num_threads())
