@@ -149,17 +149,19 @@ class Segment(Common):
         """Print what each case will take; those that cannot be read or do not fit fail."""
         from pipeline.inference.probing import Prober
 
-        forecast, failed, plans = Prober(segmenter), 0, {}
+        forecast, plans = Prober(segmenter), {}
+        failed = cohort.without_paths(cohort.refused)
         for case in cohort.cases:
             try:
                 found = forecast(case)
             except UserError as error:
-                failed += 1
-                print(f"failed: {case.name}: {case.without_paths(str(error))}", file=sys.stderr)
+                failed[case.name] = case.without_paths(str(error))
                 continue
             plans[case.name] = asdict(found)
             if not self.json:
                 print("\n".join(found.lines()))
+        for name, text in sorted(failed.items()):
+            print(f"failed: {name}: {text}", file=sys.stderr)
         if self.json:
             print(json.dumps(plans, indent=2))
         return 1 if failed else 0

@@ -124,17 +124,21 @@ class Segmenter:
         convention = written_convention(self.task, Cohort(Path(), None, ()), convention)
         with TemporaryDirectory() as folder:
             codes, _, header = self._codes(case, Path(folder), probabilities=False)
+            self.release()
             array = cleaned(codes.read(0, codes.shape[0]), self.task, self.rules)
         return Volume(painted(array, self.task, convention).transpose(1, 2, 0), header)
 
     def probabilities(self, case: Case) -> NDArray[np.float32]:
         """Probabilities (out_channels, X, Y, Z) on the grid of the case's first modality.
 
+        They are held at once, beyond the limit on memory.
+
         Raises:
             UserError: a file of the case cannot be used.
         """
         with TemporaryDirectory() as folder:
             _, kept, _ = self._codes(case, Path(folder), probabilities=True)
+            self.release()
             return np.stack([one.read(0, one.shape[0]).transpose(1, 2, 0) for one in kept])
 
     def plans(self, prepared: Sequence[Prepared]) -> list[WindowPlan]:
@@ -144,8 +148,12 @@ class Segmenter:
             for model, own in self._members(prepared)
         ]
 
-    def rooms(self, prepared: Sequence[Prepared]) -> list[Room]:
+    def rooms(self, prepared: Sequence[Prepared], at_once: bool = False) -> list[Room]:
         """What each member is given of the memory.
+
+        Args:
+            prepared: the case, prepared in each way of ``recipes``.
+            at_once: whether its codes are held at once in the end, as ``rules`` need it anyway.
 
         Raises:
             UserError: one does not fit.
@@ -160,7 +168,7 @@ class Segmenter:
                 self.task.out_channels,
                 self._batch(model),
                 1 if model.device == "cpu" else READ_FOR_A_CARD,
-                self.rules != Rules(),
+                at_once or self.rules != Rules(),
             )
             for (model, own), plan in planned
         ]
@@ -170,6 +178,7 @@ class Segmenter:
         prepared: Sequence[Prepared],
         codes: Planes,
         probabilities: Sequence[Planes] = (),
+        at_once: bool = False,
     ) -> Done:
         """Write what is true of each voxel of a case; see ``pipeline.inference.codes``.
 
@@ -177,12 +186,13 @@ class Segmenter:
             prepared: the case, prepared in each way of ``recipes``.
             codes: (Z, X, Y), of zeros.
             probabilities: one (Z, X, Y) of zeros for each region or class, or none.
+            at_once: whether the codes are held at once afterwards.
 
         Raises:
             UserError: it does not fit into the memory that is allowed.
         """
         began, done = perf_counter(), Done(plans=self.plans(prepared))
-        rooms = self.rooms(prepared)
+        rooms = self.rooms(prepared, at_once)
         with TemporaryDirectory(dir=codes.path.parent) as folder:
             mean = Mean(Path(folder) / "sum", len(self.models), codes.shape, self.task.out_channels)
             for member, room in enumerate(rooms):
@@ -239,7 +249,7 @@ class Segmenter:
         names = self.task.regions or self.task.classes if probabilities else ()
         codes = Planes(folder / "codes", (z, x, y), np.uint8)
         kept = [Planes(folder / f"probability{i}", (z, x, y)) for i in range(len(names))]
-        self.segment(prepared, codes, kept)
+        self.segment(prepared, codes, kept, at_once=True)
         return codes, kept, header
 
 

@@ -12,6 +12,9 @@ from pathlib import Path
 
 import pytest
 
+from pipeline.bundles import Bundle
+from pipeline.inference.backends.entries import converted
+
 CASES = 40
 DEADLINE = 60  # seconds, for a machine that is busy
 AT_ONCE = 5  # seconds
@@ -48,11 +51,21 @@ def until(condition) -> None:
         time.sleep(0.01)
 
 
-def test_ctrl_c_leaves_what_is_finished_whole_and_nothing_else(run, many, tmp_path):
+@pytest.mark.parametrize(
+    "backend",
+    [
+        "eager",
+        *(pytest.param(name, marks=pytest.mark.slow) for name in ("openvino", "onnxruntime")),
+    ],
+)
+def test_ctrl_c_leaves_what_is_finished_whole_and_nothing_else(run, many, tmp_path, backend):
+    if backend != "eager":
+        pytest.importorskip(backend)
+        converted(Bundle(run), Bundle(run).weights, backend)
     output = tmp_path / "out"
     command = [sys.executable, "-m", "pipeline", "segment", run, "--images", many]
     process = subprocess.Popen(
-        [*command, "--output", output, "--backend", "eager", "--threads", "1"],
+        [*command, "--output", output, "--backend", backend, "--threads", "1"],
         stderr=subprocess.PIPE,
         text=True,
         start_new_session=True,

@@ -1,16 +1,22 @@
 """Bundles called from Python."""
 
+import shutil
 from pathlib import Path
 
 import nibabel as nib
 import numpy as np
 import pytest
+import torch
 from safetensors.torch import load_file, save_file
 
 from pipeline.bundles import Bundle
 from pipeline.data.cohorts import find_cohort
+from pipeline.data.loaders import record
 from pipeline.errors import UserError
 from pipeline.inference import Segmenter
+from pipeline.runs import burnt_in
+from pipeline.transforms import Restore
+from pipeline.weights import read_weights
 
 ROOT = Path(__file__).parents[2]
 
@@ -62,6 +68,29 @@ def test_labels_are_those_of_monais_own_command(run, cohort, segmenter, tmp_path
         assert np.mean(segmenter(case, "brats2023").array == theirs) >= 0.99999
 
 
+def test_probabilities_are_those_of_monais_own_way(run, case, segmenter):
+    from monai.bundle import ConfigParser
+
+    parser = ConfigParser(Bundle(run).config("inference"))
+    parser["device"] = "cpu"
+    network = read_weights(parser.get_parsed_content("network_def"), Bundle(run).weights).eval()
+    preprocessing = parser.get_parsed_content("preprocessing")
+    image = preprocessing(record(case, None) | {"label": None})["image"]
+    with torch.inference_mode():
+        logits = parser.get_parsed_content("inferer")(image[None], network)[0]
+    restore = Restore(Bundle(run).config("inference")["task"], preprocessing)
+    theirs = restore.probabilities({"image": image, "pred": logits}).numpy()
+    np.testing.assert_allclose(segmenter.probabilities(case), theirs, atol=1e-4)
+
+
+@pytest.mark.parametrize("backend", ["openvino", "onnxruntime"])
+def test_the_light_path_gives_what_pytorch_gives(run, case, segmenter, backend):
+    pytest.importorskip(backend)
+    light = Segmenter(run, backend=backend)
+    np.testing.assert_allclose(light.probabilities(case), segmenter.probabilities(case), atol=1e-3)
+    assert np.mean(light(case).array == segmenter(case).array) >= 0.99999
+
+
 def test_an_ensemble_has_the_mean_of_its_members_probabilities(run, case, other_weights):
     both = [run / "models/model.safetensors", other_weights]
     members = [Segmenter(run, one, backend="eager").probabilities(case) for one in both]
@@ -73,6 +102,20 @@ def test_an_ensemble_has_the_mean_of_its_members_probabilities(run, case, other_
 def test_several_bundles_are_an_ensemble(run, segmenter, case):
     twice = Segmenter([run, run], backend="eager")
     np.testing.assert_allclose(twice.probabilities(case), segmenter.probabilities(case), atol=1e-6)
+
+
+def test_members_may_differ_in_spacing_and_windows(run, segmenter, case, tmp_path):
+    other = tmp_path / "coarse"
+    shutil.copytree(run, other)
+    file = Bundle(other).config_file("inference")
+    changes = {"spacing": [3.0, 3.0, 3.0], "patch_size": [24, 24, 16]}
+    file.write_text(burnt_in(file.read_text(), changes))
+    both = Segmenter([run, other], backend="eager")
+    assert len(both.recipes) == 2
+    coarse = Segmenter(other, backend="eager").probabilities(case)
+    fine = segmenter.probabilities(case)
+    np.testing.assert_allclose(both.probabilities(case), (fine + coarse) / 2, atol=1e-6)
+    assert np.abs(fine - coarse).max() > 1e-2
 
 
 def test_mirroring_changes_the_probabilities_and_not_their_grid(run, segmenter, case):
@@ -100,4 +143,21 @@ def test_the_plan_tells_windows_memory_and_seconds(unet_bundles, run, cohort, tm
     assert "windows" in out
     assert "GiB of memory at the peak" in out
     assert "s in the network" in out
+    assert not (tmp_path / "out").exists()
+
+
+def test_the_plan_tells_cases_that_were_refused_and_ends_with_status_1(
+    unet_bundles, run, cohort, tmp_path
+):
+    images = shutil.copytree(cohort, tmp_path / "cases")
+    (images / "phantom-001" / "phantom-001-t1c.nii.gz").unlink()
+    status, out, err = unet_bundles(
+        "segment", run, "--images", images, "--output", tmp_path / "out", "--plan"
+    )
+    assert status == 1
+    (told,) = [line for line in err.splitlines() if line.startswith("failed: ")]
+    assert told.startswith("failed: phantom-001: case phantom-001")
+    assert "has no t1c image" in told
+    planned = [line for line in out.splitlines() if line.startswith("phantom")]
+    assert planned == ["phantom-000:", "phantom-002:"]
     assert not (tmp_path / "out").exists()

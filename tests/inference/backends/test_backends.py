@@ -45,6 +45,20 @@ def test_logits_are_those_of_torch(small_bundles, kept, by_torch, name, spatial_
     assert (model.backend.name, model.device_name) == (name, "cpu (1 thread)")
 
 
+@pytest.mark.parametrize("name", [*CONVERTED, "eager"])
+def test_the_batch_changes_no_label(small_bundles, kept, name):
+    bundle, images = small_bundles[2], noise(11, 4, 16, 24)
+    if name != "eager":
+        kept(bundle, name)
+    backend = load(bundle, bundle.weights, name, "cpu", threads=1).backend
+    alone = np.concatenate([backend(image[None]) for image in images])
+    for batch in (4, 11):
+        parts = [backend(images[first : first + batch]) for first in range(0, 11, batch)]
+        together = np.concatenate(parts)
+        np.testing.assert_array_equal(together > 0, alone > 0)
+        np.testing.assert_allclose(together, alone, atol=TOLERANCE)
+
+
 @pytest.mark.slow
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")  # of inductor, about itself
 def test_what_torch_compiles_computes_the_same(small_bundles, kept, by_torch):

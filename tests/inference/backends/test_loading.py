@@ -136,6 +136,15 @@ def test_what_cannot_be_had_is_told_in_one_sentence(small_bundles, backend, devi
         load(bundle, bundle.weights, backend, device)
 
 
+def test_compiled_without_a_compiler_is_told_in_one_sentence(small_bundles, tmp_path, monkeypatch):
+    monkeypatch.setenv("PATH", str(tmp_path))
+    monkeypatch.delenv("CXX", raising=False)
+    bundle = small_bundles[3]
+    sentence = r"^--backend compiled cannot run no_new_net: it needs a C\+\+ compiler; install one"
+    with pytest.raises(UserError, match=sentence):
+        load(bundle, bundle.weights, "compiled", "cpu")
+
+
 def test_missing_weights_are_told(small_bundles, tmp_path):
     with pytest.raises(UserError, match=r"^no weights at .*nothing: give the safetensors file"):
         load(small_bundles[3], tmp_path / "nothing")
