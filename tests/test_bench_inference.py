@@ -4,6 +4,7 @@ import json
 import subprocess
 import sys
 from importlib import import_module
+from importlib.util import find_spec
 from types import ModuleType
 from typing import Any
 
@@ -103,6 +104,7 @@ def test_a_synthetic_volume_has_the_size_asked_for_and_no_zeros(benchmark, tmp_p
 
 
 @pytest.mark.slow
+@pytest.mark.skipif(find_spec("nnunetv2") is None, reason="no nnunetv2")
 def test_every_contender_gives_the_labels_of_the_zoo_recipe(benchmark, cohort, tmp_path):
     bundles, cases, contenders, rounds = map(
         benchmark, ("bundles", "cases", "contenders", "rounds")

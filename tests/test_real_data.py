@@ -7,6 +7,8 @@ import nibabel as nib
 import numpy as np
 import pytest
 
+from tests.bundles.test_bundles import monai_bundle
+
 pytestmark = pytest.mark.real_data
 
 
@@ -46,6 +48,37 @@ def test_real_brats_cases_through_train_segment_and_evaluate(
     )
     assert status == 0
     assert len(list(csv.DictReader(scores.open()))) == 2 * 3
+
+
+def test_real_brats_cases_through_the_three_commands_of_monai(two_brats_cases, tmp_path):
+    run, out = tmp_path / "run", tmp_path / "out"
+    settings = ("--max_epochs=2", "--val_interval=2", "--spacing=[2,2,2]", "--num_workers=0")
+    settings += ("--patch_size=[64,64,64]", "--network_def::features=[4,8,16]")
+    trained = monai_bundle(
+        *("--config_file", "bundles/unet3d/configs/train.yaml", "--bundle_root", "bundles/unet3d"),
+        *("--dataset_dir", two_brats_cases, "--output_dir", run, *settings),
+    )
+    assert trained.returncode == 0, trained.stderr
+    evaluated = monai_bundle(
+        *("evaluate", "--config_file", run / "configs/train.yaml", "--bundle_root", run),
+        *("--dataset_dir", two_brats_cases),
+    )
+    assert evaluated.returncode == 0, evaluated.stderr
+    (case,) = json.loads((run / "split.json").read_text())["validation"]
+    rows = list(csv.DictReader((run / "evaluation/scores.csv").read_text().splitlines()))
+    assert [(row["case"], row["region"]) for row in rows] == [
+        (case, region) for region in ("TC", "WT", "ET")
+    ]
+    segmented = monai_bundle(
+        *("--config_file", run / "configs/inference.yaml", "--bundle_root", run),
+        *("--dataset_dir", two_brats_cases, "--output_dir", out),
+    )
+    assert segmented.returncode == 0, segmented.stderr
+    for case in two_brats_cases.iterdir():
+        image = nib.load(case / f"{case.name}_flair.nii.gz")
+        prediction = nib.load(out / f"{case.name}.nii.gz")
+        assert prediction.shape == (240, 240, 155)
+        np.testing.assert_array_equal(prediction.affine, image.affine)
 
 
 def test_the_same_bundle_trains_on_the_hippocampus(unet_bundles, real_data, tmp_path):

@@ -8,22 +8,32 @@ import sys
 import time
 from pathlib import Path
 
+import pytest
+
 from pipeline.bundles import last_checkpoint
 from tests.conftest import TINY
 
 
-def test_interrupting_leaves_a_usable_checkpoint_and_says_where(cohort, tmp_path, unet_bundles):
+@pytest.mark.parametrize(
+    ("num_workers", "interrupt"),
+    [(0, os.kill), (1, os.killpg)],  # a terminal sends it to all processes
+    ids=["alone", "with_a_worker"],
+)
+def test_interrupting_leaves_a_usable_checkpoint_and_says_where(
+    cohort, tmp_path, unet_bundles, num_workers, interrupt
+):
     run = tmp_path / "run"
     command = [sys.executable, "-m", "pipeline", "train", "unet3d", "--data", str(cohort)]
-    settings = [*TINY[2:], "max_epochs=10000", "val_interval=10000"]
+    settings = [*TINY[2:], "max_epochs=10000", "val_interval=10000", f"num_workers={num_workers}"]
     process = subprocess.Popen(
         [*command, "--output", str(run), "--set", *settings],
         stderr=subprocess.PIPE,
         text=True,
+        start_new_session=True,
         preexec_fn=heed_interruptions,
     )
     wait_for_checkpoint(run)
-    os.kill(process.pid, signal.SIGINT)
+    interrupt(process.pid, signal.SIGINT)
     _, err = process.communicate(timeout=60)
     said = re.sub(r"\s+", " ", err)
     assert process.returncode == 130
