@@ -1,7 +1,8 @@
 """Find and read a bundle folder, and check what is to be changed in it."""
 
+import inspect
 import json
-from collections.abc import Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -122,22 +123,70 @@ def find_bundle(name: str, domain: str | None = None) -> Bundle:
 def check_overrides(config: Mapping[str, Any], overrides: Mapping[str, Any]) -> None:
     """Refuse an override whose key the config does not have.
 
-    A nested key (``network_def::features``) needs an existing first part; arguments of a component
-    can be added, and so can a domain (``domains::heart``).
+    Of a nested key (``network_def::features``) every part counts. A component has the arguments of
+    its target, whether the config spells them out or not, and ``domains`` may get another domain
+    (``domains::heart``). Components within the values are checked too.
 
     Raises:
         UserError: with the nearest key that exists.
     """
-    for key in overrides:
-        first, *rest = key.split("::")
-        if first not in config:
-            raise UserError(f"unknown key {key!r} in --set: {nearest(first, config)}")
-        inner = config[first]
-        for part in rest:
-            known = isinstance(inner, dict) and (
-                part in inner or "_target_" in inner or key == f"domains::{part}"
-            )
-            if not known:
-                names = inner if isinstance(inner, dict) else ()
-                raise UserError(f"unknown key {key!r} in --set: {nearest(part, names)}")
-            inner = inner.get(part)
+    for key, value in overrides.items():
+        holder: Any = config
+        path = ""
+        for part in key.split("::"):
+            path = f"{path}::{part}" if path else part
+            is_domain = path == f"domains::{part}" and isinstance(holder, Mapping)
+            if not (is_domain and path in overrides):
+                _check_name(key, part, holder)
+            holder = _overridden(path, holder.get(part), overrides)
+        for component in _components(value):
+            for name in component:
+                _check_name(f"{key}::{name}", str(name), component)
+
+
+def _check_name(key: str, name: str, holder: Any) -> None:
+    """Refuse ``name``, the end of ``key``, if it cannot stand in ``holder``."""
+    names: Collection[str] | None = holder if isinstance(holder, Mapping) else ()
+    if isinstance(holder, Mapping) and "_target_" in holder:
+        if name.startswith("_"):  # MONAI's own, such as _disabled_
+            return
+        names = _arguments(holder["_target_"])
+    if names is not None and name not in names:
+        raise UserError(f"unknown key {key!r} in --set: {nearest(name, names)}")
+
+
+def _arguments(target: Any) -> Collection[str] | None:
+    """The names that a ``_target_`` takes, or None if it takes any or does not tell."""
+    from pydoc import locate
+
+    from monai.bundle import ConfigComponent
+
+    if isinstance(target, str) and "." not in target:  # a name of MONAI's
+        component: Any = ConfigComponent({"_target_": target})
+        target = component.resolve_module_name()
+    found: Any = locate(target) if isinstance(target, str) else target
+    try:
+        signature = inspect.signature(found)
+    except (TypeError, ValueError):
+        return None
+    kinds = {parameter.kind for parameter in signature.parameters.values()}
+    return None if inspect.Parameter.VAR_KEYWORD in kinds else signature.parameters.keys()
+
+
+def _overridden(path: str, value: Any, overrides: Mapping[str, Any]) -> Any:
+    """The ``value`` at ``path`` as it will be, of another target too."""
+    value = overrides.get(path, value)
+    target = overrides.get(f"{path}::_target_")
+    if target is None or not isinstance(value, Mapping):
+        return value
+    return {**value, "_target_": target}
+
+
+def _components(value: Any) -> Iterator[Mapping[str, Any]]:
+    """Every component in ``value``, however deep."""
+    if isinstance(value, Mapping):
+        if "_target_" in value:
+            yield value
+        value = list(value.values())
+    for part in value if isinstance(value, list) else ():
+        yield from _components(part)

@@ -31,11 +31,21 @@ def test_help_and_list_import_neither_torch_nor_monai(arguments):
     assert ended.stdout.splitlines()[-1] == "[]"
 
 
-def test_version_is_printed(capsys):
+@pytest.mark.parametrize(
+    "arguments", [["--version"], ["list", "--version"], ["segment", "run", "--version", "--seed"]]
+)
+def test_version_is_printed(capsys, arguments):
     from pipeline.cli import main
 
-    main(["--version"])
+    main(arguments)
     assert capsys.readouterr().out == f"unet-bundles {__version__}\n"
+
+
+@pytest.mark.parametrize("verb", [[], ["list"], ["train"]])
+def test_help_tells_of_the_version(unet_bundles, verb):
+    status, out, _ = unet_bundles(*verb, "--help")
+    assert status == 0
+    assert "--version" in out
 
 
 def test_list_names_the_shipped_bundles(unet_bundles):

@@ -19,20 +19,24 @@ Alignment = tuple[Literal["rigid"], ...] | None
 
 @dataclass(kw_only=True)
 class Common:
-    """Options that every verb takes."""
+    """Options that every verb takes, though not every verb has a use for each."""
 
     seed: int | None = None
-    """Decides all randomness; the bundle's own if not given."""
+    """Of train and compare: decides all randomness; the bundle's own if not given."""
     threads: int | None = None
-    """CPU threads of the network; all cores if not given."""
+    """Of train, compare, segment, export and quantise: CPU threads of the network; all cores if not
+    given."""
     workers: int | None = None
-    """Processes that load cases while training."""
+    """Of train and compare: processes that load cases."""
     device: str | None = None
-    """Such as cpu or cuda:0; a GPU if there is one."""
+    """Of train, compare and segment: such as cpu or cuda:0; a GPU if there is one."""
     max_gib: float | None = None
-    """Largest size of a file that is read, decompressed; a quarter of the memory if not given."""
+    """Of all that read volumes: largest size of a file, decompressed; a quarter of the memory if
+    not given."""
     debug: bool = False
     """Show the traceback of an error."""
+    version: bool = False
+    """Print the version and do nothing else."""
 
     def quieten(self) -> None:
         """Leave out what libraries log and warn of, unless it is to be shown."""

@@ -19,7 +19,7 @@ class Evaluate(Common):
     references: Path
     """Folder of the cases with labels, or of label files <case>.nii.gz."""
     output: Path | None = None
-    """File for the scores: .csv or .json."""
+    """File for the scores: .csv, with means and deviations in <name>_summary.csv, or .json."""
     layout: str | None = None
     """How the references lie, such as bids, or pattern:{case}_{modality}.nii.gz; recognised if not
     given."""

@@ -42,13 +42,13 @@ VERBS: dict[str, Callable[..., Common]] = {
 def main(arguments: list[str] | None = None) -> None:
     """Run one verb; a user's mistake ends in one sentence and status 2."""
     given = sys.argv[1:] if arguments is None else arguments
-    if given[:1] == ["--version"]:
+    if "--version" in given:
         print(f"unet-bundles {__version__}")
         return
     verb: Any = tyro.extras.subcommand_cli_from_dict(
         VERBS,
         prog="unet-bundles",
-        description=__doc__,
+        description=f"{__doc__}\n--version, anywhere, prints the version.",
         args=given,
         config=(tyro.conf.FlagCreatePairsOff,),
     )

@@ -17,12 +17,12 @@ from pipeline.tasks import Task, all_targets
 
 
 class ScoreCases:
-    """Write ``scores.csv`` and ``scores.json`` of every case and print the table.
+    """Write the scores of every case, and their summary, as CSV and JSON, and print the table.
 
     Args:
         evaluator: gives binary ``pred`` and ``label`` (targets, *S) of each case.
         task: names the targets.
-        output_dir: the folder of the two files.
+        output_dir: the folder of ``scores.csv``, ``scores_summary.csv`` and ``scores.json``.
         domains: name the targets where there are several; those of other domains than that of the
             case are NaN in ``label``.
     """

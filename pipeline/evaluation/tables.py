@@ -4,7 +4,7 @@ import csv
 import io
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -144,14 +144,13 @@ class Evaluation:
         Raises:
             UserError: the file cannot be written.
         """
-        text = io.StringIO()
-        writer = csv.writer(text, lineterminator="\n")
-        writer.writerow(Row._fields)
-        writer.writerows(self.rows)
-        write_bytes(path, text.getvalue().encode())
+        _write_csv(path, Row._fields, self.rows)
 
     def write(self, path: Path) -> None:
         """Write ``path`` as JSON if it ends in ``.json``, else as CSV; the whole file or none.
+
+        Beside ``<name>.csv`` stands the summary, ``<name>_summary.csv``: one line a region and
+        metric.
 
         Raises:
             UserError: the file cannot be written.
@@ -160,6 +159,13 @@ class Evaluation:
             write_json(path, self.to_json())
         else:
             self.write_csv(path)
+            lines = [
+                (region, metric, *spread)
+                for region, metrics in self.summary.items()
+                for metric, spread in metrics.items()
+            ]
+            header = ("region", "metric", *Spread._fields)
+            _write_csv(path.with_name(f"{path.stem}_summary.csv"), header, lines)
 
     def to_json(self) -> dict[str, Any]:
         """Rows, summary, failures, rules and versions, as plain values; None for NaN."""
@@ -188,6 +194,14 @@ class Evaluation:
     def _summary_of(self, region: str) -> dict[str, Spread]:
         rows = [row for row in self.rows if row.region == region and not self._skips(row)]
         return {metric: Spread.of([getattr(row, metric) for row in rows]) for metric in METRICS}
+
+
+def _write_csv(path: Path, header: Sequence[str], lines: Iterable[Sequence[Any]]) -> None:
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(header)
+    writer.writerows(lines)
+    write_bytes(path, text.getvalue().encode())
 
 
 def _plain(values: Mapping[str, Any]) -> dict[str, Any]:

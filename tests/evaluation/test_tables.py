@@ -61,6 +61,18 @@ def test_csv_gives_back_every_row(tmp_path):
     assert tuple(rows) == ROWS
 
 
+def test_mean_and_deviation_of_each_region_stand_beside_the_csv(tmp_path):
+    EVALUATION.write(tmp_path / "scores.csv")
+    assert {path.name for path in tmp_path.iterdir()} == {"scores.csv", "scores_summary.csv"}
+    with (tmp_path / "scores_summary.csv").open(newline="") as file:
+        lines = {(line["region"], line["metric"]): line for line in csv.DictReader(file)}
+    assert list(lines) == [(region, metric) for region in ("WT", "ET") for metric in METRICS]
+    whole = lines["WT", "dice"]
+    assert whole["num_cases"] == "2"
+    assert float(whole["mean"]) == pytest.approx(0.8)
+    assert float(whole["std"]) == pytest.approx(0.02**0.5)
+
+
 def test_csv_leaves_nothing_beside(tmp_path):
     EVALUATION.write_csv(tmp_path / "scores.csv")
     assert [path.name for path in tmp_path.iterdir()] == ["scores.csv"]
