@@ -18,6 +18,9 @@ RECORD = "run.json"
 WEIGHTS = "models/model.safetensors"
 """Where a bundle keeps its weights, relative to its root."""
 
+MONAI_KEYS = frozenset({"_target_", "_disabled_", "_requires_", "_desc_", "_mode_"})
+"""What MONAI takes of a component that is no argument of its target."""
+
 
 @dataclass(frozen=True)
 class Bundle:
@@ -148,7 +151,7 @@ def _check_name(key: str, name: str, holder: Any) -> None:
     """Refuse ``name``, the end of ``key``, if it cannot stand in ``holder``."""
     names: Collection[str] | None = holder if isinstance(holder, Mapping) else ()
     if isinstance(holder, Mapping) and "_target_" in holder:
-        if name.startswith("_"):  # MONAI's own, such as _disabled_
+        if name in MONAI_KEYS:
             return
         names = _arguments(holder["_target_"])
     if names is not None and name not in names:

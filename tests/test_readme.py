@@ -14,7 +14,7 @@ from pipeline.cli import VERBS
 from tests.conftest import ROOT
 
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
-PAGES += sorted((ROOT / "bundles").glob("*/docs/README.md"))
+PAGES += sorted((ROOT / "bundles").glob("**/docs/README.md"))
 
 
 def commands(program: str) -> list[tuple[str, str]]:

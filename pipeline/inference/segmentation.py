@@ -108,7 +108,7 @@ class Segmenter:
 
     @property
     def rules(self) -> Rules:
-        """What is removed from a prediction, as the first bundle says."""
+        """What is removed from predictions, as the first bundle says."""
         return self.models[0].settings.rules
 
     def __call__(self, case: Case, convention: str | None = None) -> Volume:
@@ -129,9 +129,7 @@ class Segmenter:
         return Volume(painted(array, self.task, convention).transpose(1, 2, 0), header)
 
     def probabilities(self, case: Case) -> NDArray[np.float32]:
-        """Probabilities (out_channels, X, Y, Z) on the grid of the case's first modality.
-
-        They are held at once, beyond the limit on memory.
+        """Probabilities (out_channels, X, Y, Z) on the grid of the first modality, all at once.
 
         Raises:
             UserError: a file of the case cannot be used.
@@ -192,12 +190,12 @@ class Segmenter:
             UserError: it does not fit into the memory that is allowed.
         """
         began, done = perf_counter(), Done(plans=self.plans(prepared))
-        rooms = self.rooms(prepared, at_once)
+        self.rooms(prepared, at_once)  # refuses before anything is computed
         with TemporaryDirectory(dir=codes.path.parent) as folder:
             mean = Mean(Path(folder) / "sum", len(self.models), codes.shape, self.task.out_channels)
-            for member, room in enumerate(rooms):
-                self.release()
-                for z, plane in mean.over(self._planes(member, prepared, done, room.batch_size)):
+            for member in range(len(self.models)):
+                batch = self.rooms(prepared, at_once)[member].batch_size
+                for z, plane in mean.over(self._planes(member, prepared, done, batch)):
                     codes.write(z, coded(plane, self.task)[None])
                     for file, channel in zip(probabilities, plane, strict=bool(probabilities)):
                         file.write(z, channel[None])

@@ -116,7 +116,7 @@ def test_a_whole_volume_is_one_window_rounded_up_to_what_the_network_divides_by(
     assert torch.equal(logits, torch.cat([image, -image], dim=1))
     own = Recorder(divisor=4)
     Windows(3, "whole", divisor=16)(image, own)
-    assert own.shapes == [(1, 1, 16, 16, 16)]
+    assert own.shapes == [(1, 1, 32, 16, 16)]  # two voxels at the coarsest resolution
     slices = Recorder(divisor=4)
     Windows(2, "whole")(image, slices)
     assert slices.shapes == [(5, 1, 12, 8)]

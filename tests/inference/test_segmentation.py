@@ -83,7 +83,9 @@ def test_probabilities_are_those_of_monais_own_way(run, case, segmenter):
     np.testing.assert_allclose(segmenter.probabilities(case), theirs, atol=1e-4)
 
 
-@pytest.mark.parametrize("backend", ["openvino", "onnxruntime"])
+@pytest.mark.parametrize(
+    "backend", ["openvino", pytest.param("onnxruntime", marks=pytest.mark.slow)]
+)
 def test_the_light_path_gives_what_pytorch_gives(run, case, segmenter, backend):
     pytest.importorskip(backend)
     light = Segmenter(run, backend=backend)

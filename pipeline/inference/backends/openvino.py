@@ -91,7 +91,8 @@ class OpenVINO:
 
     def peak_bytes(self, shape: tuple[int, ...]) -> int:
         """What one call takes at its peak, in bytes; see ``Backend``."""
-        weights = 0 if self._compiled is not None else _COPIES * self._weights.stat().st_size
+        copies = _COPIES if self._compiled is None else _COPIES - 1  # one is there
+        weights = copies * self._weights.stat().st_size
         return int(_FACTOR * self._bytes_per_voxel * voxels(shape)) + _CONSTANT + weights
 
     def free_bytes(self) -> int | None:

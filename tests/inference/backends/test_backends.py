@@ -101,6 +101,17 @@ def test_logits_stay_when_the_next_are_computed(small_bundles, kept, name):
     np.testing.assert_array_equal(first, copy)
 
 
+@pytest.mark.parametrize("name", CONVERTED[:1])
+def test_weights_count_as_often_as_compiling_adds_them(small_bundles, kept, name):
+    bundle = small_bundles[3]
+    weights = kept(bundle, name) / "network.bin"
+    backend = load(bundle, bundle.weights, name, "cpu", threads=1).backend
+    shape = (1, 4, 8, 8, 8)
+    before = backend.peak_bytes(shape)
+    backend.ready(shape)
+    assert before - backend.peak_bytes(shape) == weights.stat().st_size > 0
+
+
 MEASURED = """
 import json, sys
 from pathlib import Path

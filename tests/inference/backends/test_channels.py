@@ -39,13 +39,13 @@ def noise(*shape: int) -> torch.Tensor:
     return torch.randn(*shape, generator=torch.Generator().manual_seed(0))
 
 
-@pytest.mark.parametrize("dims", [2, 3])
-def test_a_u_net_of_30_channels_gets_32(dims):
+@pytest.mark.parametrize("spatial_dims", [2, 3])
+def test_a_u_net_of_30_channels_gets_32(spatial_dims):
     torch.manual_seed(0)
-    network = NoNewNet(dims, 4, 22, features=(30, 40, 60))
+    network = NoNewNet(spatial_dims, 4, 22, features=(30, 40, 60))
     for parameter in network.parameters():
         nn.init.normal_(parameter, std=0.2)
-    out, given = zip(*filled(network, noise(2, 4, *[16] * dims)), strict=True)
+    out, given = zip(*filled(network, noise(2, 4, *[16] * spatial_dims)), strict=True)
     assert given[0] == 4
     assert out[-1] == 22, "logits are seen from outside"
     assert set(out[:-1]) == {32, 40, 64}
