@@ -25,6 +25,10 @@ HEADER_SIZES = {348: nib.Nifti1Header, 540: nib.Nifti2Header}
 WRITE_AGAIN = "write it again with a tool that follows NIfTI"
 """What to do with a header that is wrong."""
 
+_TURN = ("quatern_b", "quatern_c", "quatern_d")
+_ROUNDING = 1e-12
+"""By which the square of a turn may exceed 1, as double precision leaves it; nibabel takes less."""
+
 _MAGIC = {b"n+1": False, b"n+2": False, b"ni1": True, b"ni2": True}  # whether voxels are elsewhere
 _LARGEST_OFFSET = 2**28  # bytes of extensions before the voxels
 _OTHER_KINDS = {
@@ -174,11 +178,17 @@ def _scaling(header: Any, path: Path) -> tuple[float | None, float | None]:
 
 
 def _mend(header: Any) -> None:
-    """Set what NIfTI gives one reading only: a qfac of 0 is 1, and spacings have no sign."""
+    """Set what has one reading only: a qfac of 0 is 1, spacings have no sign, turns are units."""
     pixdim = header["pixdim"]
     if pixdim[0] != -1:
         pixdim[0] = 1
     pixdim[1:4] = np.abs(pixdim[1:4])
+    turn = np.array([header[name] for name in _TURN], np.float64)
+    with np.errstate(all="ignore"):
+        too_long = turn @ turn - 1
+    if abs(header.quaternion_threshold) <= too_long < _ROUNDING:
+        for name, part in zip(_TURN, turn / np.linalg.norm(turn), strict=True):
+            header[name] = part
 
 
 def _check_affine(header: Any, path: Path) -> None:

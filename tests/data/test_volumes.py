@@ -82,6 +82,20 @@ def test_what_is_written_lies_on_the_grid_of_what_was_read(tmp_path, image_class
     assert np.array_equal(np.asanyarray(written.dataobj), label)
 
 
+def test_a_turn_that_rounding_left_longer_than_1_is_read_and_written_as_1(tmp_path):
+    image = nifti(image_class=nib.Nifti2Image)
+    image.set_sform(None, code=0)
+    image.set_qform(np.diag([-1, -1, 1, 1]), code=1)
+    image.header["quatern_d"] = 1 + 2e-15
+    image.header["vox_offset"] = 544
+    with pytest.raises(ValueError, match="w2 should be positive"):
+        image.header.get_qform()
+    source = tmp_path / "in.nii"
+    source.write_bytes(image.header.binaryblock + bytes(4) + ramp().tobytes(order="F"))
+    write_volume(tmp_path / "out.nii", ramp().astype(np.uint8), read_header(source))
+    np.testing.assert_allclose(nib.load(tmp_path / "out.nii").affine, np.diag([-1, -1, 1, 1]))
+
+
 def test_no_text_of_the_input_is_carried_over(tmp_path):
     image = nifti()
     for name in ("descrip", "aux_file", "intent_name", "db_name"):

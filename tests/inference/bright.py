@@ -72,6 +72,17 @@ class File:
         forms = [form for form in (self.sform, self.qform) if form is not None]
         return forms[0][0]
 
+    @property
+    def readable(self) -> bool:
+        """Whether nibabel reads the qform that it writes, which rounding can prevent."""
+        header = self.kind.header_class()
+        try:
+            header.set_qform(*(self.qform or (None, 0)))
+            header.get_qform()
+        except ValueError:
+            return False
+        return True
+
     def write(self, path: Path, values: np.ndarray) -> None:
         """Write ``values``, of which the file stores what its scaling makes them of."""
         slope, intercept = self.scaling

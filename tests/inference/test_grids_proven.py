@@ -52,7 +52,7 @@ def files(draw: st.DrawFn, plain: bool = False) -> File:
         atlas, both = moved @ affine, (1, 4)
     else:
         both = draw(codes), 1 if plain else draw(codes)
-    return File(
+    file = File(
         (affine, both[0]) if qform else None,
         (atlas, both[1]) if sform else None,
         draw(st.sampled_from(["<i2", "<u2", "<f4", ">i2", ">u2", ">f4"])),
@@ -61,6 +61,8 @@ def files(draw: st.DrawFn, plain: bool = False) -> File:
         (draw(st.sampled_from(["mm", "unknown"])), draw(st.sampled_from(["sec", "unknown"]))),
         nib.Nifti1Image if plain else draw(st.sampled_from([nib.Nifti1Image, nib.Nifti2Image])),
     )
+    assume(file.readable)
+    return file
 
 
 def cosine_of_half_the_turn(affine: np.ndarray) -> float:
