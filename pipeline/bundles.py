@@ -18,9 +18,6 @@ RECORD = "run.json"
 WEIGHTS = "models/model.safetensors"
 """Where a bundle keeps its weights, relative to its root."""
 
-MONAI_KEYS = frozenset({"_target_", "_disabled_", "_requires_", "_desc_", "_mode_"})
-"""What MONAI takes of a component that is no argument of its target."""
-
 
 @dataclass(frozen=True)
 class Bundle:
@@ -151,15 +148,13 @@ def _check_name(key: str, name: str, holder: Any) -> None:
     """Refuse ``name``, the end of ``key``, if it cannot stand in ``holder``."""
     names: Collection[str] | None = holder if isinstance(holder, Mapping) else ()
     if isinstance(holder, Mapping) and "_target_" in holder:
-        if name in MONAI_KEYS:
-            return
         names = _arguments(holder["_target_"])
     if names is not None and name not in names:
         raise UserError(f"unknown key {key!r} in --set: {nearest(name, names)}")
 
 
 def _arguments(target: Any) -> Collection[str] | None:
-    """The names that a ``_target_`` takes, or None if it takes any or does not tell."""
+    """The names that a component of this ``_target_`` takes; None if it takes any, or is silent."""
     from pydoc import locate
 
     from monai.bundle import ConfigComponent
@@ -173,7 +168,9 @@ def _arguments(target: Any) -> Collection[str] | None:
     except (TypeError, ValueError):
         return None
     kinds = {parameter.kind for parameter in signature.parameters.values()}
-    return None if inspect.Parameter.VAR_KEYWORD in kinds else signature.parameters.keys()
+    if inspect.Parameter.VAR_KEYWORD in kinds:
+        return None
+    return {*signature.parameters, *ConfigComponent.non_arg_keys}
 
 
 def _overridden(path: str, value: Any, overrides: Mapping[str, Any]) -> Any:
