@@ -41,6 +41,16 @@ class Report:
         if texts:
             self.warned[case.name] = [case.without_paths(text) for text in texts]
 
+    def in_order(self, names: Sequence[str]) -> "Report":
+        """The same in the order of ``names``, whichever case ended first."""
+        written = set(self.written)
+        return Report(
+            [name for name in names if name in written],
+            self.existing,
+            {name: self.failed[name] for name in names if name in self.failed},
+            {name: self.warned[name] for name in names if name in self.warned},
+        )
+
 
 def segment_cases(
     segmenter: "Segmenter",
@@ -64,7 +74,7 @@ def segment_cases(
         convention: of the values in the files.
         overwrite: whether a prediction that exists is made again.
         probabilities: whether they are written too.
-        on_case: called with each case and what became of it: written, left or failed.
+        on_case: called with each case and what became of it (written, left or failed) as it ends.
         refused: a sentence for each case that is none of ``cases`` and is recorded as failed.
 
     Raises:
@@ -96,7 +106,7 @@ def segment_cases(
         for job in jobs:
             told.ended(job)
     manifest.end()
-    return told.report
+    return told.report.in_order([case.name for case in cases])
 
 
 @dataclass

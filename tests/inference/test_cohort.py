@@ -15,6 +15,7 @@ from pipeline.data.cases import Case
 from pipeline.data.volumes import Volume, read_volume
 from pipeline.errors import UserError
 from pipeline.inference.cohort import segment_cases
+from pipeline.inference.workers import overlapped
 from tests.inference.deadly import Deadly
 from tests.inference.marking import Marker
 from tests.inference.words import until
@@ -72,7 +73,7 @@ def files(folder):
 @pytest.mark.parametrize("reads_ahead", [1, 0])
 def test_each_case_gets_its_own_labels(segment, cases, tmp_path, reads_ahead):
     report = segment(cases, Marker(reads_ahead))
-    assert sorted(report.written) == ["a", "b", "c"]
+    assert report.written == ["a", "b", "c"]
     for seed, name in enumerate("abc"):
         np.testing.assert_array_equal(labels(tmp_path, name).array, bright(seed))
         np.testing.assert_array_equal(labels(tmp_path, name).affine, AFFINE)
@@ -89,6 +90,18 @@ def test_as_many_cases_are_read_ahead_as_there_is_memory_for(segment, cases, tmp
             until(lambda: len(list(folder.glob("*/image0"))) == 1 + ahead)
 
     assert len(segment(many, Marker(ahead, before=look)).written) == 8
+
+
+def test_the_report_keeps_the_order_of_cases_that_end_in_another(segment, cases, monkeypatch):
+    def backwards(*arguments):
+        yield from reversed(list(overlapped(*arguments)))
+
+    monkeypatch.setattr("pipeline.inference.cohort.overlapped", backwards)
+    cases[0].images[0][0].write_bytes(b"")
+    ended = []
+    report = segment(cases, on_case=lambda _outcome, name: ended.append(name))
+    assert ended == ["c", "b", "a"]
+    assert (report.written, list(report.failed)) == (["b", "c"], ["a"])
 
 
 def test_probabilities_are_written_beside(segment, cases, tmp_path):
@@ -113,7 +126,7 @@ def test_an_image_is_segmented_to_a_mask_that_one_can_see(segment, tmp_path):
 def test_a_case_that_ends_the_process_that_reads_it_is_one_failed_case(segment, cases, tmp_path):
     deadly = Deadly("b", cases[1].images, home=os.getpid())
     report = segment([cases[0], deadly, cases[2]])
-    assert sorted(report.written) == ["a", "c"]
+    assert report.written == ["a", "c"]
     assert report.failed == {
         "b": "the process that read it ended with signal 9 (SIGKILL), as happens where memory "
         "runs out: try it again"
@@ -131,7 +144,7 @@ def test_what_goes_wrong_in_the_network_fails_one_case(segment, cases, tmp_path)
     marker = Marker(before=fail_at_the_second)
     report = segment(cases, marker)
     assert report.failed == {"b": "it does not fit: take a smaller one"}
-    assert sorted(report.written) == ["a", "c"]
+    assert report.written == ["a", "c"]
     assert list(record(tmp_path)["cases"]["b"]["times_s"]) == ["load"]
 
 
@@ -140,7 +153,7 @@ def test_predictions_that_exist_are_left_and_the_others_made(segment, cases, tmp
     (tmp_path / "out" / "b.nii.gz").write_bytes(b"mine")
     told = []
     report = segment(cases, on_case=lambda outcome, name: told.append((name, outcome)))
-    assert (sorted(report.written), report.existing) == (["a", "c"], ["b"])
+    assert (report.written, report.existing) == (["a", "c"], ["b"])
     assert (tmp_path / "out" / "b.nii.gz").read_bytes() == b"mine"
     assert sorted(told) == [("a", "written"), ("b", "left"), ("c", "written")]
 
@@ -202,7 +215,7 @@ def test_a_prediction_that_cannot_be_put_in_its_place_is_one_failed_case(segment
     (tmp_path / "out" / "a.nii.gz" / "folder").mkdir(parents=True)
     report = segment(cases, overwrite=True)
     assert "cannot write" in report.failed["a"]
-    assert sorted(report.written) == ["b", "c"]
+    assert report.written == ["b", "c"]
 
 
 def test_files_have_the_permissions_of_any_new_file(segment, cases, tmp_path):
