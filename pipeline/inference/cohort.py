@@ -11,11 +11,12 @@ import numpy as np
 
 from pipeline.data.cohorts import Case
 from pipeline.errors import UserError
+from pipeline.inference.interruption import held
 from pipeline.inference.manifest import Entry, Manifest, windows, without_folders
 from pipeline.inference.planes import Planes
 from pipeline.inference.predictions import prediction_path
 from pipeline.inference.steps import Job, Reading, Writing
-from pipeline.inference.workers import ended_by_sigterm, overlapped
+from pipeline.inference.workers import overlapped
 
 if TYPE_CHECKING:
     from pipeline.inference.segmentation import Segmenter
@@ -99,7 +100,7 @@ def segment_cases(
         Writing(segmenter.task, segmenter.rules, convention),
     )
     with (
-        ended_by_sigterm(),
+        held(),
         _temporary(output_dir) as folder,
         closing(overlapped(_jobs(todo, folder), *steps, network.ahead, segmenter.release)) as jobs,
     ):

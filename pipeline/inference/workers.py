@@ -10,7 +10,6 @@ import multiprocessing
 import os
 import signal
 import sys
-import threading
 import warnings
 from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
@@ -19,10 +18,11 @@ from itertools import islice
 from multiprocessing.connection import Connection, wait
 from pathlib import Path
 from time import monotonic
-from types import FrameType, ModuleType
-from typing import Any, Generic, NoReturn, Protocol, TypeVar
+from types import ModuleType
+from typing import Any, Generic, Protocol, TypeVar
 
 from pipeline.errors import UserError
+from pipeline.inference.interruption import heeding
 
 GRACE = 2.0
 """Seconds in which an interrupted run lets jobs end that are being written."""
@@ -61,7 +61,8 @@ def overlapped(
     """Take each job through its steps, and give it when it has ended.
 
     A step that raises, or whose process ends, fails its job and no other. Ctrl-C ends all; jobs
-    that are being written have ``GRACE`` to end, and are given, before it is raised.
+    that are being written have ``GRACE`` to end, and are given, before it is raised. Where it is
+    ``held``, it comes while a job is computed or waited for, so that each job is given.
 
     Args:
         jobs: in the order in which they are begun.
@@ -83,11 +84,13 @@ def overlapped(
     try:
         begin_reading(1)
         while readers:
-            job = readers[0].result()
-            readers.popleft()
+            with heeding():
+                wait([readers[0].connection])
+            job = readers.popleft().result()
             count = 0 if job.failed else ahead(job)
             begin_reading(count)
-            _take(compute, job)
+            with heeding():
+                _take(compute, job)
             if count == 0:
                 computed()
             if job.failed:
@@ -124,19 +127,6 @@ def warm_up() -> None:
             signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
-@contextmanager
-def ended_by_sigterm() -> Iterator[None]:
-    """Let SIGTERM end what is within as Ctrl-C does; a thread other than the main one cannot."""
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    before = signal.signal(signal.SIGTERM, _interrupt)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, before)
-
-
 class _Worker(Generic[J]):
     """A process that takes a step of a job.
 
@@ -156,9 +146,9 @@ class _Worker(Generic[J]):
             target=_work, args=(theirs, step, job, *surroundings), daemon=True
         )
         try:
-            with _undisturbed(), _main_left_alone(), suppress(ConnectionError):  # it ended at once
+            with _main_left_alone(), suppress(ConnectionError):  # it ended at once
                 self.process.start()
-        except BaseException:  # a signal that came meanwhile
+        except BaseException:
             self.end()
             raise
         finally:
@@ -196,7 +186,8 @@ def _ended(workers: list[_Worker[J]], count: int, seconds: float = math.inf) -> 
     until = monotonic() + seconds
     while workers:
         left = None if math.isinf(seconds) else max(0.0, until - monotonic())
-        ready = wait([worker.connection for worker in workers], left if len(workers) > count else 0)
+        with heeding():
+            ready = wait([one.connection for one in workers], left if len(workers) > count else 0)
         if not ready:
             break
         worker = next(worker for worker in workers if worker.connection in ready)
@@ -228,24 +219,6 @@ def _work(
 
 
 @contextmanager
-def _undisturbed() -> Iterator[None]:
-    """Let an interruption wait: a process that got half of what it needs would complain."""
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    came: list[int] = []
-    signals = (signal.SIGINT, signal.SIGTERM)
-    before = [signal.signal(one, lambda number, _frame: came.append(number)) for one in signals]
-    try:
-        yield
-    finally:
-        for one, handler in zip(signals, before, strict=True):
-            signal.signal(one, handler)
-    for number in came:
-        signal.raise_signal(number)
-
-
-@contextmanager
 def _main_left_alone() -> Iterator[None]:
     """Keep a process that is begun within from running the user's main script once more."""
     main = sys.modules["__main__"]
@@ -265,7 +238,3 @@ def _end(process: Any) -> str:
     name = signal.Signals(-status).name
     often = ", as happens where memory runs out" if name == "SIGKILL" else ""
     return f"ended with signal {-status} ({name}){often}: try it again"
-
-
-def _interrupt(_signal: int, _frame: FrameType | None) -> NoReturn:
-    raise KeyboardInterrupt

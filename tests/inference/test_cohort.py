@@ -50,14 +50,6 @@ def segment(tmp_path):
     return call
 
 
-@pytest.fixture
-def heeded():
-    """Ctrl-C does what it does in a terminal; a shell lets what it starts aside ignore it."""
-    before = signal.signal(signal.SIGINT, signal.default_int_handler)
-    yield
-    signal.signal(signal.SIGINT, before)
-
-
 def labels(folder, name) -> Volume:
     return read_volume(folder / "out" / f"{name}.nii.gz")
 
@@ -165,7 +157,7 @@ def test_memory_is_given_back_after_the_last_case(segment, cases):
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-@pytest.mark.usefixtures("heeded")
+@pytest.mark.usefixtures("heeded", "patient")
 def test_an_interruption_leaves_what_is_finished_and_nothing_half_written(
     segment, cases, tmp_path, number
 ):

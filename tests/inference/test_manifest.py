@@ -244,6 +244,7 @@ def test_a_prediction_from_elsewhere_is_said_to_be_left(segment, cases, tmp_path
     assert content["cases"] == {cases[0].name: {"outcome": "left"}}
 
 
+@pytest.mark.usefixtures("patient")
 def test_an_interruption_leaves_what_was_done_before(segment, cases, monkeypatch):
     from pipeline.inference import Segmenter
 

@@ -1,12 +1,14 @@
 """Jobs read and written in processes of their own, while another one is computed here."""
 
 import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
+from pipeline.inference.interruption import held
 from pipeline.inference.workers import overlapped
 from tests.inference.words import (
     Word,
@@ -140,6 +142,7 @@ def test_an_interruption_leaves_no_process(tmp_path):
     assert len(list(tmp_path.glob("process-*"))) == 3
 
 
+@pytest.mark.usefixtures("patient")
 def test_a_job_that_is_being_written_is_given_before_an_interruption_ends_all(tmp_path):
     def interrupt(word):
         if word.text == "br":
@@ -150,6 +153,38 @@ def test_a_job_that_is_being_written_is_given_before_an_interruption_ends_all(tm
     with pytest.raises(KeyboardInterrupt):
         given.extend(word.text for word in jobs)
     assert given == ["arw"]
+
+
+@pytest.mark.usefixtures("heeded", "patient")
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_an_interruption_waits_until_a_job_that_has_ended_is_dealt_with(tmp_path, number):
+    jobs, given = overlapped(words("ab", tmp_path), read, compute, write), []
+
+    @held()
+    def interrupted_by_the_first():
+        for word in jobs:
+            if not given:
+                os.kill(os.getpid(), number)
+            given.append(word.text)
+
+    with pytest.raises(KeyboardInterrupt):
+        interrupted_by_the_first()
+    assert sorted(given) == ["arcw", "brcw"]
+
+
+@pytest.mark.usefixtures("heeded")
+def test_an_interruption_that_found_no_point_to_end_at_is_raised_in_the_end():
+    done = []
+
+    @held()
+    def interrupted():
+        os.kill(os.getpid(), signal.SIGINT)
+        done.append(True)
+
+    with pytest.raises(KeyboardInterrupt):
+        interrupted()
+    assert done
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
 
 
 SCRIPT = """
