@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis.internal.conjecture import providers
 
 from pipeline.cli import main
 from pipeline.data.limits import limit_files
@@ -20,6 +21,10 @@ TINY = (
     "num_workers=0",
 )
 """Settings of a training of seconds."""
+
+# Hypothesis also draws constants of the modules that happen to be loaded: the examples of a fixed
+# seed would differ with the tests that ran before.
+providers._get_local_constants = lambda: providers._local_constants
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -9,7 +9,7 @@ from collections.abc import Container, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from time import perf_counter
+from time import perf_counter, thread_time
 
 PERIOD = 0.05  # seconds between two looks at the memory
 _TICKS = os.sysconf("SC_CLK_TCK")
@@ -58,7 +58,7 @@ class Watch:
         """Look again and again; a tree that is over a limit is killed."""
         began, pause = perf_counter(), 0.0
         while not self.ended.wait(pause):
-            looked = perf_counter()
+            looked, spent = perf_counter(), thread_time()
             self.look()
             if self.peak > self.limit_bytes:
                 self.stopped = "memory"
@@ -66,7 +66,7 @@ class Watch:
                 self.stopped = "time"
             if self.stopped:
                 return kill(self.root)
-            pause = max(PERIOD, 20 * (perf_counter() - looked))
+            pause = max(PERIOD, 20 * (thread_time() - spent))
         return None
 
     def look(self) -> None:

@@ -16,8 +16,8 @@ from pipeline.bundles import Bundle
 from pipeline.inference.backends.entries import converted
 
 CASES = 40
-DEADLINE = 60  # seconds, for a machine that is busy
-AT_ONCE = 5  # seconds
+DEADLINE = 300  # seconds, for a machine that is busy
+AT_ONCE = 20  # seconds, for a machine that is busy
 
 
 @pytest.fixture(scope="module")
@@ -72,16 +72,20 @@ def test_ctrl_c_leaves_what_is_finished_whole_and_nothing_else(run, many, tmp_pa
         preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # ignored in background
         cwd=Path(__file__).parents[2],
     )
-    until(lambda: len(list(output.glob("*.nii.gz"))) > 2)
-    began = time.monotonic()
-    os.killpg(process.pid, signal.SIGINT)  # a terminal sends it to all
-    told = next(line for line in process.stderr if not line.startswith(("segment", str(CASES))))
-    assert time.monotonic() - began < AT_ONCE  # what comes is Python that unloads torch
-    assert told == "unet-bundles: interrupted\n"
-    with process.stderr:
-        assert process.stderr.read() == ""
-    assert process.wait(DEADLINE) == 130
-    until(lambda: not processes(process.pid))
+    try:
+        until(lambda: len(list(output.glob("*.nii.gz"))) > 2)
+        began = time.monotonic()
+        os.killpg(process.pid, signal.SIGINT)  # a terminal sends it to all
+        told = next(line for line in process.stderr if not line.startswith(("segment", str(CASES))))
+        assert time.monotonic() - began < AT_ONCE  # what comes is Python that unloads torch
+        assert told == "unet-bundles: interrupted\n"
+        with process.stderr:
+            assert process.stderr.read() == ""
+        assert process.wait(DEADLINE) == 130
+        until(lambda: not processes(process.pid))
+    finally:
+        if processes(process.pid):
+            os.killpg(process.pid, signal.SIGKILL)
     content = json.loads((output / "run.json").read_text())
     assert content["ended"] is None
     assert {entry["outcome"] for entry in content["cases"].values()} == {"written"}

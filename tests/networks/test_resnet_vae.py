@@ -52,6 +52,7 @@ def test_an_image_of_160x192x128_brings_the_dense_layers_to_26_032_887_parameter
 
 @pytest.mark.parametrize("spatial_dims", [2, 3])
 def test_logits_equal_those_of_monai_without_its_final_norm(spatial_dims):
+    torch.manual_seed(0)
     ours = ResNetVAE(spatial_dims, 2, 3, features=(16, 32, 64, 128)).eval()
     theirs = SegResNet(spatial_dims, init_filters=16, in_channels=2, out_channels=3).eval()
     theirs.conv_final = theirs.conv_final[-1]

@@ -173,4 +173,8 @@ def browser(folder: Path) -> Iterator[Page]:
         os.close(commands)
         os.close(answers)
         process.terminate()
-        process.wait(timeout=20)
+        try:
+            process.wait(timeout=20)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()

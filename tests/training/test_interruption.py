@@ -6,6 +6,8 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -32,9 +34,10 @@ def test_interrupting_leaves_a_usable_checkpoint_and_says_where(
         start_new_session=True,
         preexec_fn=heed_interruptions,
     )
-    wait_for_checkpoint(run)
-    interrupt(process.pid, signal.SIGINT)
-    _, err = process.communicate(timeout=60)
+    with no_longer_than_the_test(process):
+        wait_for_checkpoint(run)
+        interrupt(process.pid, signal.SIGINT)
+        _, err = process.communicate(timeout=300)
     said = re.sub(r"\s+", " ", err)
     assert process.returncode == 130
     assert str(run / "models/model.safetensors") in said
@@ -45,13 +48,23 @@ def test_interrupting_leaves_a_usable_checkpoint_and_says_where(
     assert status == 0
 
 
+@contextmanager
+def no_longer_than_the_test(process: "subprocess.Popen[str]") -> Iterator[None]:
+    """Kill what a failure would leave behind."""
+    try:
+        yield
+    finally:
+        if process.poll() is None:
+            os.killpg(process.pid, signal.SIGKILL)
+
+
 def heed_interruptions() -> None:
     """Undo what shells do to processes in the background."""
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def wait_for_checkpoint(run: Path) -> None:
-    for _ in range(1200):
+    for _ in range(3000):
         if last_checkpoint(run) is not None:
             return
         time.sleep(0.1)

@@ -121,8 +121,8 @@ def test_going_on_without_a_checkpoint_is_refused(cohort, tmp_path, unet_bundles
 
 
 def wait_for(path: Path) -> None:
-    for _ in range(1800):
+    for _ in range(30_000):
         if path.exists():
             return
-        time.sleep(0.1)
+        time.sleep(0.01)
     raise AssertionError(f"{path} never came")
