@@ -1,4 +1,4 @@
-"""Ctrl-C and SIGTERM: both end a run, but only at points where it can be ended."""
+"""Ctrl-C and SIGTERM: both end a run, the first of them at a point where it can be ended."""
 
 import signal
 import threading
@@ -10,7 +10,7 @@ from types import FrameType
 class _State(threading.local):
     """Of each thread, since signals reach the main one alone."""
 
-    heeded = True
+    heeded = False
     came = False
 
 
@@ -19,28 +19,31 @@ _state = _State()
 
 @contextmanager
 def held() -> Iterator[None]:
-    """Let both wait for a point within that is ``heeding``, or for the end; then the run is ended.
+    """Let both wait for a point within that is ``heeding``, or for the end; a second one does not.
 
-    A thread other than the main one gets no signals, and a handler of the caller's own is left.
+    A thread other than the main one gets no signals. Ctrl-C does what it did if that was not to
+    raise ``KeyboardInterrupt``.
 
     Raises:
-        KeyboardInterrupt: at such a point, one came.
+        KeyboardInterrupt: one came.
     """
-    if threading.current_thread() is not threading.main_thread():
+    main = threading.current_thread() is threading.main_thread()
+    if not main or signal.getsignal(signal.SIGTERM) is _came:
         yield
         return
     signals = [signal.SIGTERM]
     if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
         signals.append(signal.SIGINT)
-    before = [signal.signal(one, _came) for one in signals]
     _state.heeded = _state.came = False
+    before = {}
     try:
+        for one in signals:
+            before[one] = signal.signal(one, _came)
         yield
     finally:
-        _state.heeded = True
-        for one, handler in zip(signals, before, strict=True):
+        for one, handler in before.items():
             signal.signal(one, handler)
-    _end_if_one_came()
+        _end_if_one_came()
 
 
 @contextmanager
@@ -50,21 +53,22 @@ def heeding() -> Iterator[None]:
     Raises:
         KeyboardInterrupt: one came, or comes within.
     """
-    before, _state.heeded = _state.heeded, True
+    _state.heeded = True
     try:
         _end_if_one_came()
         yield
     finally:
-        _state.heeded = before
+        _state.heeded = False
 
 
 def _came(_signal: int, _frame: FrameType | None) -> None:
+    at_once = _state.heeded or _state.came
     _state.came = True
-    if _state.heeded:
+    if at_once:
         _end_if_one_came()
 
 
 def _end_if_one_came() -> None:
     if _state.came:
-        _state.came = False
+        _state.came = _state.heeded = False
         raise KeyboardInterrupt

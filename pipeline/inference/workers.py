@@ -62,7 +62,7 @@ def overlapped(
 
     A step that raises, or whose process ends, fails its job and no other. Ctrl-C ends all; jobs
     that are being written have ``GRACE`` to end, and are given, before it is raised. Where it is
-    ``held``, it comes while a job is computed or waited for, so that each job is given.
+    ``held``, it comes while a job is computed or waited for, so that none that has ended is lost.
 
     Args:
         jobs: in the order in which they are begun.
@@ -89,8 +89,7 @@ def overlapped(
             job = readers.popleft().result()
             count = 0 if job.failed else ahead(job)
             begin_reading(count)
-            with heeding():
-                _take(compute, job)
+            _take_heeding(compute, job)
             if count == 0:
                 computed()
             if job.failed:
@@ -201,6 +200,12 @@ def _take(step: Step[J], job: J) -> None:
             step(job)
         except Exception as error:
             job.fail(error)
+
+
+def _take_heeding(step: Step[J], job: J) -> None:
+    if not job.failed:
+        with heeding():
+            _take(step, job)
 
 
 def _work(

@@ -86,7 +86,7 @@ def test_as_many_cases_are_read_ahead_as_there_is_memory_for(segment, cases, tmp
 
 def test_the_report_keeps_the_order_of_cases_that_end_in_another(segment, cases, monkeypatch):
     def backwards(*arguments):
-        yield from reversed(list(overlapped(*arguments)))
+        yield from sorted(overlapped(*arguments), key=lambda job: job.case.name, reverse=True)
 
     monkeypatch.setattr("pipeline.inference.cohort.overlapped", backwards)
     cases[0].images[0][0].write_bytes(b"")

@@ -172,21 +172,6 @@ def test_an_interruption_waits_until_a_job_that_has_ended_is_dealt_with(tmp_path
     assert sorted(given) == ["arcw", "brcw"]
 
 
-@pytest.mark.usefixtures("heeded")
-def test_an_interruption_that_found_no_point_to_end_at_is_raised_in_the_end():
-    done = []
-
-    @held()
-    def interrupted():
-        os.kill(os.getpid(), signal.SIGINT)
-        done.append(True)
-
-    with pytest.raises(KeyboardInterrupt):
-        interrupted()
-    assert done
-    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
-
-
 SCRIPT = """
 from pathlib import Path
 from pipeline.inference.workers import overlapped
