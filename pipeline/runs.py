@@ -1,5 +1,6 @@
 """Make a run a bundle: the running configs with every override, and what it goes on with."""
 
+import json
 import re
 import sys
 from collections.abc import Iterator, Mapping
@@ -12,6 +13,7 @@ import yaml
 
 from pipeline import __version__
 from pipeline.bundles import Bundle, last_checkpoint
+from pipeline.data.cases import Cohort
 from pipeline.data.splits import Split
 from pipeline.errors import UserError
 from pipeline.files import write_bytes, write_json
@@ -82,6 +84,26 @@ def write_run(bundle_root: str, output_dir: str, split: Split, resume: bool = Fa
             write_bytes(run.root / file, (source.root / file).read_bytes())
     split.write(run.root / "split.json")
     write_json(run.root / "environment.json", environment() | {"start_from": running["start_from"]})
+
+
+def check_own_cases(bundle_root: str, cohort: Cohort) -> None:
+    """End the process, with one sentence, if ``cohort`` lacks a case of the run's ``split.json``.
+
+    The scores of a run are those of the cases that validated it; a split drawn among others would
+    score a part of them, and not say so in its table.
+    """
+    run = Bundle(Path(bundle_root))
+    split = run.root / "split.json"
+    if not split.is_file():
+        return
+    listed = {name for names in json.loads(split.read_text()).values() for name in names}
+    missing = sorted(listed - cohort.labelled.keys())
+    if missing:
+        sys.exit(
+            f"{split} names {missing[0]} (one of {len(missing)} such), and {cohort.root} has no "
+            "label of it: give the data of the run, or score other cases by unet-bundles segment "
+            f"{run.root} and unet-bundles evaluate"
+        )
 
 
 def environment() -> dict[str, Any]:

@@ -34,49 +34,52 @@ def rewrite(path: Path, array: np.ndarray | None = None, affine: np.ndarray | No
     nib.save(nib.Nifti1Image(array, old.affine if affine is None else affine), path)
 
 
-def drop(case: Path) -> str:
+# Each spoils a case, and gives what its sentence says: what is wrong, where, and what to do.
+
+
+def drop(case: Path) -> tuple[str, ...]:
     image(case, "t1c").unlink()
-    return "has no t1c image"
+    return "has no t1c image", case.name, "add the file"
 
 
-def shrink(case: Path) -> str:
+def shrink(case: Path) -> tuple[str, ...]:
     rewrite(image(case, "t2w"), np.asarray(nib.load(image(case, "t2w")).dataobj)[:-1])
-    return "has shape"
+    return "has shape", image(case, "t2w").name, "--align"
 
 
-def shift(case: Path) -> str:
+def shift(case: Path) -> tuple[str, ...]:
     affine = nib.load(image(case, "t2w")).affine
     affine[0, 3] += 5
     rewrite(image(case, "t2w"), affine=affine)
-    return "differ in their affine"
+    return "differ in their affine", image(case, "t2w").name, "--align"
 
 
-def scribble(case: Path) -> str:
+def scribble(case: Path) -> tuple[str, ...]:
     image(case, "t1n").write_text("not an image, but long enough to be taken for a header " * 20)
-    return "is no NIfTI file"
+    return "is no NIfTI file", image(case, "t1n").name, "give a .nii"
 
 
-def cut(case: Path) -> str:
+def cut(case: Path) -> tuple[str, ...]:
     content = image(case, "t1n").read_bytes()
     image(case, "t1n").write_bytes(content[: len(content) // 2])
-    return "is damaged"
+    return "is damaged", image(case, "t1n").name, "again"
 
 
-def empty(case: Path) -> str:
+def empty(case: Path) -> tuple[str, ...]:
     image(case, "t1n").write_bytes(b"")
-    return "is empty"
+    return "is empty", image(case, "t1n").name, "again"
 
 
 @pytest.mark.parametrize("spoil", [drop, shrink, shift, scribble, cut, empty])
 def test_one_bad_case_is_told_and_the_others_go_on(unet_bundles, run, case, tmp_path, spoil):
-    sentence = spoil(case)
+    parts = spoil(case)
     status, out, err = unet_bundles(
         "segment", run, "--images", case.parent, "--output", tmp_path / "out", "--json"
     )
     report = json.loads(out)
     assert status == 1
     assert list(report["failed"]) == [case.name]
-    assert sentence in report["failed"][case.name]
+    assert [part for part in parts if part not in report["failed"][case.name]] == []
     assert "Traceback" not in err
     assert len(report["written"]) == 1
     written = sorted(path.name for path in (tmp_path / "out").iterdir())
@@ -85,11 +88,11 @@ def test_one_bad_case_is_told_and_the_others_go_on(unet_bundles, run, case, tmp_
 
 @pytest.mark.parametrize("spoil", [drop, shrink, cut])
 def test_training_stops_before_it_starts_on_a_bad_case(unet_bundles, case, tmp_path, spoil):
-    sentence = spoil(case)
+    parts = spoil(case)
     arguments = ("train", "unet3d", "--data", case.parent, "--output", tmp_path / "run")
     status, _, err = unet_bundles(*arguments, "--set", *TINY)
     assert status == 2
-    assert sentence in err
+    assert [part for part in parts if part not in err] == []
     assert "Traceback" not in err
     assert not (tmp_path / "run" / "models").exists()
 
@@ -213,6 +216,28 @@ def test_a_patch_that_the_network_cannot_take(unet_bundles, cohort, tmp_path):
     nothing_starts(result, "patch_size [30, 32, 32]", "multiple of 4")
 
 
+def test_a_patch_of_one_number(unet_bundles, cohort, tmp_path):
+    arguments = ("train", "unet3d", "--data", cohort, "--output", tmp_path / "run")
+    result = unet_bundles(*arguments, "--set", *TINY, "patch_size=64")
+    nothing_starts(result, "patch_size [64] has 1 numbers", "give one number an axis")
+
+
+def test_a_patch_is_refused_before_cases_are_read(unet_bundles, case, tmp_path):
+    cut(case)
+    arguments = ("train", "unet3d", "--data", case.parent, "--output", tmp_path / "run")
+    result = unet_bundles(*arguments, "--set", *TINY, "patch_size=[30,32,32]")
+    nothing_starts(result, "patch_size [30, 32, 32]")
+
+
+def test_a_split_without_validation(unet_bundles, cohort, tmp_path):
+    split = tmp_path / "split.json"
+    split.write_text(json.dumps({"train": [min(cohort.iterdir()).name], "validation": []}))
+    arguments = ("--data", cohort, "--output", tmp_path / "run", "--split", split)
+    result = unet_bundles("train", "unet3d", *arguments, "--set", *TINY)
+    nothing_starts(result, str(split), "no case under validation")
+    assert not (tmp_path / "run").exists()
+
+
 def test_a_run_is_not_trained_over(unet_bundles, run, cohort):
     arguments = ("train", "unet3d", "--data", cohort, "--output", run)
     nothing_starts(unet_bundles(*arguments, "--set", *TINY), "holds a run already")
@@ -234,10 +259,10 @@ def test_a_cohort_of_unknown_convention(unet_bundles, cohort, tmp_path):
 
 
 def test_a_bad_case_found_by_a_loading_process_is_one_sentence(unet_bundles, case, tmp_path):
-    sentence = cut(case)
+    parts = cut(case)
     arguments = ("train", "unet3d", "--data", case.parent, "--output", tmp_path / "run")
     settings = (*TINY, "num_workers=1", "cache_num=0", "validation_fraction=0.5")
-    nothing_starts(unet_bundles(*arguments, "--set", *settings), sentence, str(case))
+    nothing_starts(unet_bundles(*arguments, "--set", *settings), *parts, str(case))
 
 
 def test_predictions_of_two_conventions_are_not_mixed(unet_bundles, run, cohort, tmp_path):

@@ -1,5 +1,6 @@
 """What the README and the docs show is what the command takes."""
 
+import os
 import re
 import shlex
 from itertools import chain
@@ -43,6 +44,15 @@ def test_shown_monai_commands_name_files_that_exist(command, about):
     root = ROOT if config.startswith("bundles/") else ROOT / "bundles" / about
     if not config.startswith("RUN/"):
         assert yaml.safe_load((root / config).read_text())
+
+
+def test_shown_scripts_exist_and_can_be_called():
+    text = "\n".join(page.read_text() for page in PAGES)
+    called = set(re.findall(r"^ {4}(scripts/\w[\w./]*)", text, flags=re.MULTILINE))
+    assert {"scripts/demo", "scripts/test"} <= called
+    assert [script for script in sorted(called) if not os.access(ROOT / script, os.X_OK)] == []
+    named = set(re.findall(r"scripts/[\w/]+\.py", text))
+    assert [script for script in sorted(named) if not (ROOT / script).is_file()] == []
 
 
 def test_the_readme_says_that_this_is_no_medical_device():

@@ -22,16 +22,12 @@ def folds(names: Sequence[str], count: int | None, split: Path | None) -> list[S
         split: JSON file ``{"train": [case, ...], "validation": [case, ...]}`` in place of folds.
 
     Raises:
-        UserError: both are asked for, there are too few cases or folds, or the file is no split or
-            has no case to validate.
+        UserError: both are asked for, there are too few cases or folds, or the file is no split.
     """
     if split is not None:
         if count is not None:
             raise UserError("--folds and --split cannot be both: leave one of the two out")
-        given = Split.read(split, names)
-        if not given.validation:
-            raise UserError(f"{split} names no case to validate, on which bundles are compared")
-        return [given]
+        return [Split.read(split, names)]
     parts = count or min(PARTS, len(names))
     if not 2 <= parts <= len(names):
         raise UserError(

@@ -38,7 +38,8 @@ class Split:
         """The split in a JSON file ``{"train": [case, ...], "validation": [case, ...]}``.
 
         Raises:
-            UserError: the file is not of that form, or names a case twice or one not in ``names``.
+            UserError: the file is not of that form, leaves one part empty, or names a case twice or
+                one not in ``names``.
         """
         try:
             content = json.loads(path.read_text())
@@ -58,8 +59,12 @@ class Split:
         for name in set(listed):
             if listed.count(name) > 1:
                 raise UserError(f"{path} names the case {name!r} twice: keep one of the two")
-        if not split.train:
-            raise UserError(f"{path} names no case to train on")
+        if not split.train or not split.validation:
+            part = "validation" if split.train else "train"
+            raise UserError(
+                f"{path} names no case under {part}: list one at least (the cases under validation "
+                "choose the weights that are kept)"
+            )
         return split
 
     def write(self, path: Path) -> None:

@@ -1,6 +1,6 @@
 """Train a bundle: check what can be checked, then let MONAI run its config."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from importlib.util import find_spec
 from pathlib import Path
 from shutil import disk_usage
@@ -17,6 +17,7 @@ from pipeline.errors import UserError
 from pipeline.progress import console
 from pipeline.runs import check_output
 from pipeline.tasks import Task, of_domain
+from pipeline.transforms.sampling import check_patch_size
 
 
 def train(
@@ -57,15 +58,14 @@ def train(
     start(parser.get_parsed_content("seed"))
     check_output(Bundle(output), parser.get(), parser.get_parsed_content("goes_on"))
     check_channels(parser)
-    check_cases(parser)
-    network = parser.get_parsed_content("network_def")
     domains = parser.get_parsed_content("domains")
     if domains is None:
-        dims = parser.get_parsed_content("spatial_dims")
-        check_patch(parser.get_parsed_content("patch_size"), network, dims)
+        check_patch(parser)
     else:
+        network = parser.get_parsed_content("network_def")
         check_domains(domains, network, parser.get_parsed_content("cohort"))
     check_disk(output, parser.get_parsed_content("network"))
+    check_cases(parser)
     workflow.run()
     workflow.finalize()
 
@@ -147,15 +147,17 @@ def check_disk(output: Path, network: nn.Module) -> None:
         )
 
 
-def check_patch(patch_size: Sequence[int], network: Any, spatial_dims: int) -> None:
-    """Refuse a patch that ``network`` cannot take.
+def check_patch(parser: ConfigParser) -> None:
+    """Refuse a patch that the network cannot take.
 
     Raises:
-        UserError: a size is no multiple of the network's divisor, or too small to train on.
+        UserError: a size is missing, no multiple of the network's divisor, or too small to train
+            on.
     """
-    name, sizes = type(network).__name__, list(patch_size)
-    if len(sizes) != spatial_dims:
-        raise UserError(f"patch_size {sizes} has {len(sizes)} sizes: give {spatial_dims}")
+    sizes = parser.get_parsed_content("patch_size")
+    check_patch_size(sizes, parser.get_parsed_content("spatial_dims"))
+    network = parser.get_parsed_content("network_def")
+    name = type(network).__name__
     if any(size % network.divisor for size in sizes):
         raise UserError(
             f"patch_size {sizes} does not fit {name}: every size must be a multiple of "

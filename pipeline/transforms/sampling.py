@@ -62,10 +62,11 @@ def check_patch_size(patch_size: Sequence[int], spatial_dims: int) -> None:
     Raises:
         UserError: it has more or fewer.
     """
-    if len(patch_size) != spatial_dims:
+    numbers = list(patch_size) if isinstance(patch_size, Sequence) else [patch_size]
+    if len(numbers) != spatial_dims:
         raise UserError(
-            f"patch_size {list(patch_size)} has {len(patch_size)} numbers and spatial_dims is "
-            f"{spatial_dims}: give one number an axis"
+            f"patch_size {numbers} has {len(numbers)} numbers and spatial_dims is {spatial_dims}: "
+            "give one number an axis"
         )
 
 

@@ -200,3 +200,15 @@ def test_without_weights_one_sentence_gives_the_training_command(cohort, tmp_pat
     assert "no weights at" in ended.stderr.splitlines()[-1]
     assert "train" in ended.stderr.splitlines()[-1]
     assert "Traceback" not in ended.stderr
+
+
+def test_a_run_is_scored_on_no_other_cases_than_its_own(run, tmp_path):
+    write_cohort(tmp_path / "others", 2, shape=(48, 45, 32), seed=1)
+    ended = monai_bundle(
+        *("evaluate", "--config_file", run / "configs/train.yaml", "--bundle_root", run),
+        *("--dataset_dir", tmp_path / "others"),
+    )
+    assert ended.returncode == 1
+    assert f"{run / 'split.json'} names phantom-002" in ended.stderr.splitlines()[-1]
+    assert "unet-bundles evaluate" in ended.stderr.splitlines()[-1]
+    assert not (run / "evaluation").exists()

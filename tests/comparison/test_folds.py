@@ -32,13 +32,6 @@ def test_a_file_takes_the_place_of_folds(tmp_path):
         folds(NAMES, 3, file)
 
 
-def test_a_file_without_validation_is_refused(tmp_path):
-    file = tmp_path / "split.json"
-    file.write_text(json.dumps({"train": ["a"], "validation": []}))
-    with pytest.raises(UserError, match="no case to validate"):
-        folds(NAMES, None, file)
-
-
 @pytest.mark.parametrize(("names", "count"), [(NAMES, 1), (NAMES, 8), (("a",), None)])
 def test_more_folds_than_cases_are_refused(names, count):
     with pytest.raises(UserError, match="cannot be split"):

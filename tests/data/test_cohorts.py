@@ -238,7 +238,21 @@ def test_a_modality_that_msd_does_not_list_is_named(tmp_path):
         find_cohort(tmp_path, GLIOMA)
 
 
-@pytest.mark.parametrize("content", ["{", "[]", '{"training": 3}'])
+@pytest.mark.parametrize(
+    "content",
+    [
+        "{",
+        "[]",
+        '{"training": 3}',
+        '{"modality": ["FLAIR"], "training": ["a.nii.gz"]}',
+        '{"modality": {"first": "FLAIR"}, "training": ["a.nii.gz"]}',
+        '{"modality": {"0": 3}, "training": ["a.nii.gz"]}',
+        '{"modality": {"0": "FLAIR"}, "training": [{"label": "a.nii.gz"}]}',
+        '{"modality": {"0": "FLAIR"}, "training": [{"image": []}]}',
+        '{"modality": {"0": "FLAIR"}, "training": [{"image": "a.nii.gz", "label": 3}]}',
+        '{"modality": {"0": "FLAIR"}, "training": [3]}',
+    ],
+)
 def test_a_damaged_dataset_json_ends_in_a_sentence(tmp_path, content):
     (tmp_path / "dataset.json").write_text(content)
     with pytest.raises(UserError, match=r"dataset\.json"):

@@ -49,9 +49,9 @@ def test_a_written_split_is_read_back(tmp_path):
     assert Split.read(tmp_path / "run" / "split.json", NAMES) == split
 
 
-def test_a_split_may_leave_cases_out_and_validate_none(tmp_path):
-    path = write(tmp_path / "split.json", {"train": ["case1"], "validation": []})
-    assert Split.read(path, NAMES) == Split(("case1",), ())
+def test_a_split_may_leave_cases_out(tmp_path):
+    path = write(tmp_path / "split.json", {"train": ["case1"], "validation": ["case2"]})
+    assert Split.read(path, NAMES) == Split(("case1",), ("case2",))
 
 
 @pytest.mark.parametrize(
@@ -60,7 +60,8 @@ def test_a_split_may_leave_cases_out_and_validate_none(tmp_path):
         ({"train": ["case1"], "validation": ["case11"]}, "names the case 'case11', not in"),
         ({"train": ["case1", "case2"], "validation": ["case1"]}, "'case1' twice"),
         ({"train": ["case1", "case1"], "validation": []}, "'case1' twice"),
-        ({"train": [], "validation": ["case1"]}, "no case to train on"),
+        ({"train": [], "validation": ["case1"]}, "names no case under train"),
+        ({"train": ["case1"], "validation": []}, "names no case under validation"),
         ({"train": ["case1"]}, "is no split"),
         ({"train": 3, "validation": []}, "is no split"),
         ({"train": [3], "validation": []}, "names the case 3, not in the data"),

@@ -1,11 +1,11 @@
 """Medical Segmentation Decathlon (MSD): ``dataset.json`` lists files of one or four dimensions."""
 
+import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from pipeline.data.layouts.found import Found, Image, Listing, read_json
-from pipeline.data.modalities import canonical
+from pipeline.data.layouts.found import Found, Image, Listing, channel_names, read_json
 from pipeline.data.volumes import stem
 from pipeline.errors import UserError
 
@@ -19,7 +19,7 @@ def find(root: Path) -> Listing:
     """The training and test cases that ``dataset.json`` lists.
 
     Raises:
-        UserError: the file cannot be read or lists no case.
+        UserError: the file cannot be read, lists no case, or is not of the decathlon's form.
     """
     source = root / "dataset.json"
     content = read_json(source)
@@ -27,24 +27,24 @@ def find(root: Path) -> Listing:
         raise UserError(
             f'{source} has no list "training": give a Medical Segmentation Decathlon folder'
         )
-    channels = {canonical(name): int(key) for key, name in content.get("modality", {}).items()}
+    named = channel_names(source, "modality", content.get("modality", {}))
+    channels = {modality: channel for channel, modality in named.items()}
     entries = [*content["training"], *content.get("test", [])]
     if not entries:
         raise UserError(f"{source} lists no case")
-    cases = tuple(_case(root, entry, channels) for entry in entries)
+    cases = tuple(_case(root, source, entry, channels) for entry in entries)
     return Listing(source, cases, "msd_brats", tuple(channels))
 
 
-def _case(root: Path, entry: Any, channels: Mapping[str, int]) -> Found:
-    parts = entry if isinstance(entry, dict) else {"image": entry}
-    images = parts["image"] if isinstance(parts["image"], list) else [parts["image"]]
-    label = root / parts["label"] if parts.get("label") else None
+def _case(root: Path, source: Path, entry: Any, channels: Mapping[str, int]) -> Found:
+    images, labelled = _files(source, entry)
+    label = root / labelled if labelled else None
     paths = [root / image for image in images]
     name = stem(label or paths[0])
     problems = {}
     if 1 < len(paths) != len(channels):
         problems[""] = (
-            f"case {name} in {root / 'dataset.json'} has {len(paths)} images for "
+            f"case {name} in {source} has {len(paths)} images for "
             f"{len(channels)} modalities: list one a modality"
         )
         paths = paths[:1]
@@ -55,3 +55,16 @@ def _case(root: Path, entry: Any, channels: Mapping[str, int]) -> Found:
         for modality, channel in channels.items()
     }
     return Found(name, files | ({"label": (label, None)} if label else {}), problems)
+
+
+def _files(source: Path, entry: Any) -> tuple[list[str], str | None]:
+    """The images of an entry, and its label where it has one."""
+    parts: Mapping[str, Any] = entry if isinstance(entry, dict) else {"image": entry}
+    images, label = parts.get("image"), parts.get("label")
+    listed: list[Any] = images if isinstance(images, list) else [images]
+    if not listed or not all(isinstance(path, str) and path for path in (*listed, label or "none")):
+        raise UserError(
+            f"{source} has the entry {json.dumps(entry)}: write "
+            '{"image": "imagesTr/case.nii.gz", "label": "labelsTr/case.nii.gz"}'
+        )
+    return listed, label

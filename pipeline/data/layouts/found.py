@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from pipeline.data.modalities import canonical
 from pipeline.errors import UserError
 
 Image = tuple[Path, int | None]
@@ -66,6 +67,20 @@ def gathered(name: str, files: Iterable[tuple[str, Path]]) -> Found:
                 "keep one, or list the cases in a CSV file"
             )
     return Found(name, {key: (path, None) for key, path in by_modality.items()}, problems)
+
+
+def channel_names(source: Path, key: str, named: Any) -> dict[int, str]:
+    """Canonical modalities by channel, as ``key`` of the JSON file ``source`` names them.
+
+    Raises:
+        UserError: ``named`` is not of the form ``{"0": "FLAIR", "1": "T1"}``.
+    """
+    try:
+        return {int(channel): canonical(name) for channel, name in named.items()}
+    except (AttributeError, ValueError) as error:
+        raise UserError(
+            f'"{key}" in {source} names no channels: write {{"0": "FLAIR", "1": "T1"}} and so on'
+        ) from error
 
 
 def read_json(path: Path) -> Any:

@@ -7,8 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from pipeline.data.conventions import named_convention
-from pipeline.data.layouts.found import Found, Image, Listing, read_json
-from pipeline.data.modalities import canonical
+from pipeline.data.layouts.found import Found, Image, Listing, channel_names, read_json
 from pipeline.data.volumes import is_volume, stem
 from pipeline.errors import UserError
 
@@ -31,7 +30,7 @@ def find(root: Path) -> Listing:
     if source is None:
         raise UserError(f"no dataset.json in {root}: copy that of the nnU-Net data there")
     content = read_json(source)
-    names = _channel_names(content)
+    names = _channel_names(source, content)
     if not names:
         raise UserError(f'{source} has no "channel_names": name the channels, such as "0": "T1"')
     files: dict[str, dict[str, Image]] = defaultdict(dict)
@@ -51,11 +50,11 @@ def _description(root: Path) -> Path | None:
     return next((path for path in candidates if path.is_file()), None)
 
 
-def _channel_names(content: Any) -> dict[int, str]:
+def _channel_names(source: Path, content: Any) -> dict[int, str]:
     """Canonical modalities by channel; the first version wrote ``modality``."""
     named = content if isinstance(content, dict) else {}
-    channels = named.get("channel_names") or named.get("modality") or {}
-    return {int(channel): canonical(name) for channel, name in channels.items()}
+    key = "channel_names" if named.get("channel_names") else "modality"
+    return channel_names(source, key, named.get(key) or {})
 
 
 def _images(root: Path) -> Iterator[tuple[Path, str, int]]:
