@@ -9,6 +9,7 @@ from pathlib import Path
 import nibabel as nib
 import numpy as np
 import pytest
+from monai.bundle import ConfigWorkflow
 from safetensors.torch import load_file
 
 from pipeline.cli import main
@@ -106,3 +107,25 @@ def test_every_case_has_a_dice_of_each_region(done, cohort):
     cases = [case.name for case in cohort.iterdir()]
     assert {(row["case"], row["region"]) for row in rows} == {*product(cases, ("TC", "WT", "ET"))}
     assert all(0 <= float(row["dice"]) <= 1 for row in rows)
+
+
+def monai_bundle(run: Path, name: str, **entries: object) -> None:
+    """What ``python -m monai.bundle run`` does."""
+    workflow = ConfigWorkflow(
+        str(run / f"configs/{name}.yaml"), logging_file=False, bundle_root=str(run), **entries
+    )
+    workflow.initialize()
+    workflow.run()
+
+
+@pytest.mark.filterwarnings("ignore:parsing config_file:UserWarning")
+def test_monai_evaluates_and_segments_alike(done, cohort, tmp_path):
+    run, data = done / "run", str(done / "data")
+    monai_bundle(run, "train", workflow_type="train", run_id="evaluate", dataset_dir=data)
+    assert len((run / "evaluation/scores.csv").read_text().splitlines()) == 1 + 3
+    monai_bundle(run, "inference", dataset_dir=data, output_dir=str(tmp_path))
+    for case in cohort.iterdir():
+        ours, theirs = (
+            nib.load(folder / f"{case.name}.nii.gz") for folder in (done / "out", tmp_path)
+        )
+        np.testing.assert_array_equal(np.asarray(theirs.dataobj), np.asarray(ours.dataobj))
