@@ -1,6 +1,5 @@
 """Make a run a bundle: the running configs with every override, and what it goes on with."""
 
-import json
 import re
 import sys
 from collections.abc import Iterator, Mapping
@@ -86,24 +85,26 @@ def write_run(bundle_root: str, output_dir: str, split: Split, resume: bool = Fa
     write_json(run.root / "environment.json", environment() | {"start_from": running["start_from"]})
 
 
-def check_own_cases(bundle_root: str, cohort: Cohort) -> None:
-    """End the process, with one sentence, if ``cohort`` lacks a case of the run's ``split.json``.
+def check_scored(bundle_root: str, cohort: Cohort, split_file: str | None) -> None:
+    """End the process, with one sentence, where a split would have to be drawn to score a run.
 
-    The scores of a run are those of the cases that validated it; a split drawn among others would
-    score a part of them, and not say so in its table.
+    A run is scored on the cases that validated it, or on those that ``split_file`` names. A part
+    drawn among others would be scored without saying so in the table.
     """
     run = Bundle(Path(bundle_root))
     split = run.root / "split.json"
-    if not split.is_file():
+    remedy = (
+        f"score other cases by unet-bundles segment {run.root} and unet-bundles evaluate, or name "
+        "them under validation of a --split_file"
+    )
+    if split_file is not None:
         return
-    listed = {name for names in json.loads(split.read_text()).values() for name in names}
-    missing = sorted(listed - cohort.labelled.keys())
-    if missing:
-        sys.exit(
-            f"{split} names {missing[0]} (one of {len(missing)} such), and {cohort.root} has no "
-            "label of it: give the data of the run, or score other cases by unet-bundles segment "
-            f"{run.root} and unet-bundles evaluate"
-        )
+    if not split.is_file():
+        sys.exit(f"no {split} names the cases that validated {run.root}: {remedy}")
+    try:
+        Split.read(split, list(cohort.labelled))
+    except UserError as error:
+        sys.exit(f"{error}; {cohort.root} is not the data of the run: {remedy}")
 
 
 def environment() -> dict[str, Any]:

@@ -216,10 +216,11 @@ def test_a_patch_that_the_network_cannot_take(unet_bundles, cohort, tmp_path):
     nothing_starts(result, "patch_size [30, 32, 32]", "multiple of 4")
 
 
-def test_a_patch_of_one_number(unet_bundles, cohort, tmp_path):
+@pytest.mark.parametrize("patch_size", ["64", "null", "abc", "[16, 16, b]", "[32, 32]"])
+def test_a_patch_that_is_not_one_number_an_axis(unet_bundles, cohort, tmp_path, patch_size):
     arguments = ("train", "unet3d", "--data", cohort, "--output", tmp_path / "run")
-    result = unet_bundles(*arguments, "--set", *TINY, "patch_size=64")
-    nothing_starts(result, "patch_size [64] has 1 numbers", "give one number an axis")
+    result = unet_bundles(*arguments, "--set", *TINY, f"patch_size={patch_size}")
+    nothing_starts(result, "patch_size", "give 3 whole numbers, one an axis")
 
 
 def test_a_patch_is_refused_before_cases_are_read(unet_bundles, case, tmp_path):

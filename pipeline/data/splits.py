@@ -62,8 +62,8 @@ class Split:
         if not split.train or not split.validation:
             part = "validation" if split.train else "train"
             raise UserError(
-                f"{path} names no case under {part}: list one at least (the cases under validation "
-                "choose the weights that are kept)"
+                f"{path} names no case under {part}: list one at least, since the weights that are "
+                "kept are trained on some cases and chosen on others"
             )
         return split
 

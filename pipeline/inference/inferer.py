@@ -62,7 +62,7 @@ class Windows(Inferer):
         if isinstance(patch_size, str) and not self.whole:
             raise UserError(f"patch_size is a list of voxels or the word whole, not {patch_size!r}")
         if not self.whole:
-            check_patch_size(patch_size, spatial_dims)  # type: ignore[arg-type]  # no word
+            check_patch_size(patch_size, spatial_dims)
         self.spatial_dims = spatial_dims
         self.patch_size = None if self.whole else tuple(map(int, patch_size))
         self.overlap = overlap

@@ -62,6 +62,9 @@ def train(
     if domains is None:
         check_patch(parser)
     else:
+        for name in domains:
+            sizes = of_domain(domains, name, "patch_size")
+            check_patch_size(sizes, parser.get_parsed_content("spatial_dims"))
         network = parser.get_parsed_content("network_def")
         check_domains(domains, network, parser.get_parsed_content("cohort"))
     check_disk(output, parser.get_parsed_content("network"))

@@ -1,6 +1,7 @@
 """Which part of a case a training sample shows."""
 
 from collections.abc import Sequence
+from numbers import Integral
 from typing import Any
 
 from monai.transforms import (
@@ -56,17 +57,17 @@ def patches(
     return Compose(steps)
 
 
-def check_patch_size(patch_size: Sequence[int], spatial_dims: int) -> None:
-    """Refuse a patch that has not one number for each spatial axis.
+def check_patch_size(patch_size: Any, spatial_dims: int) -> None:
+    """Refuse what is not one whole number for each spatial axis.
 
     Raises:
-        UserError: it has more or fewer.
+        UserError: it is something else.
     """
-    numbers = list(patch_size) if isinstance(patch_size, Sequence) else [patch_size]
-    if len(numbers) != spatial_dims:
+    numbers = patch_size if isinstance(patch_size, (list, tuple)) else ()
+    if len(numbers) != spatial_dims or not all(isinstance(number, Integral) for number in numbers):
         raise UserError(
-            f"patch_size {numbers} has {len(numbers)} numbers and spatial_dims is {spatial_dims}: "
-            "give one number an axis"
+            f"patch_size {patch_size} does not fit spatial_dims {spatial_dims}: give "
+            f"{spatial_dims} whole numbers, one an axis"
         )
 
 

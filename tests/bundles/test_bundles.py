@@ -1,5 +1,6 @@
 """Every bundle is complete, agrees with itself, is wired like the others, trains and segments."""
 
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -12,7 +13,9 @@ import yaml
 from monai.bundle import ConfigParser, ConfigWorkflow
 
 from pipeline.bundles import Bundle, shipped
+from pipeline.data.loaders import labelled
 from pipeline.data.phantom import write_cohort
+from pipeline.runs import check_scored
 from tests.conftest import ROOT, TINY
 from tests.shrunk import network_of, shrunk, widths
 
@@ -209,6 +212,21 @@ def test_a_run_is_scored_on_no_other_cases_than_its_own(run, tmp_path):
         *("--dataset_dir", tmp_path / "others"),
     )
     assert ended.returncode == 1
-    assert f"{run / 'split.json'} names phantom-002" in ended.stderr.splitlines()[-1]
+    assert f"{run / 'split.json'} names the case 'phantom-002'" in ended.stderr.splitlines()[-1]
     assert "unet-bundles evaluate" in ended.stderr.splitlines()[-1]
     assert not (run / "evaluation").exists()
+
+
+def test_a_run_is_scored_on_other_cases_where_a_split_names_them(run, tmp_path):
+    write_cohort(tmp_path, 2, shape=(48, 45, 32), seed=1)
+    cohort = labelled(str(tmp_path), Bundle(run).config("train")["task"])
+    with pytest.raises(SystemExit, match="is not the data of the run"):
+        check_scored(str(run), cohort, None)
+    check_scored(str(run), cohort, str(tmp_path / "split.json"))
+
+
+def test_weights_without_a_split_are_scored_on_no_drawn_one(run, cohort, tmp_path):
+    packed = shutil.copytree(run, tmp_path / "run", ignore=shutil.ignore_patterns("split.json"))
+    cases = labelled(str(cohort), Bundle(run).config("train")["task"])
+    with pytest.raises(SystemExit, match=r"no .*split\.json names the cases .*--split_file"):
+        check_scored(str(packed), cases, None)

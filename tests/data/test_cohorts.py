@@ -239,24 +239,32 @@ def test_a_modality_that_msd_does_not_list_is_named(tmp_path):
 
 
 @pytest.mark.parametrize(
-    "content",
+    ("content", "sentence"),
     [
-        "{",
-        "[]",
-        '{"training": 3}',
-        '{"modality": ["FLAIR"], "training": ["a.nii.gz"]}',
-        '{"modality": {"first": "FLAIR"}, "training": ["a.nii.gz"]}',
-        '{"modality": {"0": 3}, "training": ["a.nii.gz"]}',
-        '{"modality": {"0": "FLAIR"}, "training": [{"label": "a.nii.gz"}]}',
-        '{"modality": {"0": "FLAIR"}, "training": [{"image": []}]}',
-        '{"modality": {"0": "FLAIR"}, "training": [{"image": "a.nii.gz", "label": 3}]}',
-        '{"modality": {"0": "FLAIR"}, "training": [3]}',
+        ("{", "repair it"),
+        ("[]", 'no list "training"'),
+        ('{"training": 3}', 'no list "training"'),
+        ('{"training": ["a.nii.gz"], "test": 3}', 'no list "training"'),
+        ('{"modality": ["FLAIR"], "training": ["a.nii.gz"]}', "names no channels"),
+        ('{"modality": {"first": "FLAIR"}, "training": ["a.nii.gz"]}', "names no channels"),
+        ('{"modality": {"0": 3}, "training": ["a.nii.gz"]}', "names no channels"),
+        ('{"training": [{"label": "a.nii.gz"}]}', "has the entry"),
+        ('{"training": [{"image": []}]}', "has the entry"),
+        ('{"training": [{"image": "a.nii.gz", "label": 3}]}', "has the entry"),
+        ('{"training": [3], "test": null}', "has the entry"),
     ],
 )
-def test_a_damaged_dataset_json_ends_in_a_sentence(tmp_path, content):
+def test_a_damaged_dataset_json_ends_in_a_sentence(tmp_path, content, sentence):
     (tmp_path / "dataset.json").write_text(content)
-    with pytest.raises(UserError, match=r"dataset\.json"):
+    with pytest.raises(UserError, match=rf"dataset\.json.*{sentence}"):
         find_cohort(tmp_path, GLIOMA)
+
+
+def test_channels_that_msd_numbers_from_one_are_taken_in_order(tmp_path):
+    modality = {"1": "T2w", "2": "FLAIR", "3": "T1w", "4": "t1gd"}
+    write_msd(tmp_path, modality=modality)
+    (case,) = find_cohort(tmp_path, GLIOMA).cases
+    assert [channel for _, channel in case.images] == [1, 2, 3, 0]
 
 
 def test_a_single_case_is_named_by_its_first_file(tmp_path):

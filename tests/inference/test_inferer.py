@@ -200,7 +200,7 @@ def test_each_subset_of_the_axes_is_asked_for_once():
 
 
 def test_a_window_needs_one_number_an_axis():
-    with pytest.raises(UserError, match="has 2 numbers and spatial_dims is 3"):
+    with pytest.raises(UserError, match="does not fit spatial_dims 3"):
         Windows(3, (96, 96))
     with pytest.raises(UserError, match="list of voxels or the word whole, not 'hole'"):
         Windows(3, "hole")

@@ -146,8 +146,8 @@ def test_slices_can_be_augmented():
 
 def test_a_patch_needs_one_number_an_axis():
     with pytest.raises(
-        UserError, match=r"patch_size \[96, 96\] has 2 numbers and spatial_dims is 3"
+        UserError, match=r"patch_size \(96, 96\) does not fit spatial_dims 3: give 3 whole"
     ):
         patches((96, 96))
-    with pytest.raises(UserError, match=r"spatial_dims is 2: give one number an axis"):
+    with pytest.raises(UserError, match="fit spatial_dims 2: give 2 whole numbers"):
         slices((96, 96, 96))

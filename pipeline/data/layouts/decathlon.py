@@ -23,13 +23,15 @@ def find(root: Path) -> Listing:
     """
     source = root / "dataset.json"
     content = read_json(source)
-    if not isinstance(content, dict) or not isinstance(content.get("training"), list):
+    parts = content if isinstance(content, dict) else {}
+    training, test = parts.get("training"), parts.get("test") or []
+    if not isinstance(training, list) or not isinstance(test, list):
         raise UserError(
             f'{source} has no list "training": give a Medical Segmentation Decathlon folder'
         )
-    named = channel_names(source, "modality", content.get("modality", {}))
-    channels = {modality: channel for channel, modality in named.items()}
-    entries = [*content["training"], *content.get("test", [])]
+    named = channel_names(source, "modality", parts.get("modality") or {})
+    channels = {named[number]: place for place, number in enumerate(sorted(named))}
+    entries = [*training, *test]
     if not entries:
         raise UserError(f"{source} lists no case")
     cases = tuple(_case(root, source, entry, channels) for entry in entries)
@@ -64,7 +66,7 @@ def _files(source: Path, entry: Any) -> tuple[list[str], str | None]:
     listed: list[Any] = images if isinstance(images, list) else [images]
     if not listed or not all(isinstance(path, str) and path for path in (*listed, label or "none")):
         raise UserError(
-            f"{source} has the entry {json.dumps(entry)}: write "
+            f"{source} has the entry {json.dumps(entry, ensure_ascii=False)}: write "
             '{"image": "imagesTr/case.nii.gz", "label": "labelsTr/case.nii.gz"}'
         )
     return listed, label
