@@ -4,7 +4,8 @@ import pytest
 
 from pipeline.data.cohorts import find_labels
 from pipeline.errors import UserError
-from tests.data.test_cohorts import BRATS2018, BRATS2023, touch, write_case, write_msd
+from tests.data.test_cohorts import BRATS2018, BRATS2023, touch, write_case
+from tests.data.test_decathlon import write_msd
 
 
 @pytest.mark.parametrize(
