@@ -114,7 +114,7 @@ def bring_together(
         The volumes, and by name ``Motion.to_json`` with ``largest_shift_mm`` and ``resampled``.
 
     Raises:
-        UserError: a volume cannot be registered.
+        UserError: a volume cannot be registered, or all of it lies elsewhere.
     """
     first, *others = volumes
     reference = volumes[first]
@@ -127,6 +127,10 @@ def bring_together(
         )
         stays = same and np.array_equal(motion.matrix, np.eye(4))
         together[name] = moving if stays else resampled(moving, reference, motion.matrix)
+        if not stays and not together[name].array.any():
+            raise UserError(
+                f"{name} has nothing where {first} lies: correct the place in its header"
+            )
         done[name] = motion.to_json() | {
             "largest_shift_mm": motion.shift(reference),
             "resampled": not stays,

@@ -81,7 +81,8 @@ def single_case(files: Mapping[str, Path], task: Task) -> Case:
     if hidden is not None:
         return Case(hidden, tuple((path.absolute(), None) for path in paths), private=True)
     first = stem(paths[0])
-    name = re.sub(rf"[_-]?({'|'.join(names_of(wanted[0]))})$", "", first, flags=re.IGNORECASE)
+    ending = rf"(^|[_-])({'|'.join(names_of(wanted[0]))})$"
+    name = re.sub(ending, "", first, flags=re.IGNORECASE)
     return Case(name or paths[0].absolute().parent.name, tuple((path, None) for path in paths))
 
 
@@ -105,7 +106,11 @@ def find_labels(root: Path, layout: str | None = None) -> tuple[dict[str, Path],
     root = root.absolute()
     found = None if layout == "images" else listed(root, layout)
     cases = found[1].cases if found else ()
-    labels = {case.name: case.files["label"][0] for case in cases if "label" in case.files}
+    labels = {
+        case.name: case.files["label"][0]
+        for case in cases
+        if "label" in case.files and "label" not in case.problems
+    }
     if not labels and layout != "images" and root.is_dir():
         labels = {stem(path): path for path in sorted(root.iterdir()) if is_volume(path)}
     if not labels:
@@ -127,11 +132,12 @@ def _of_task(root: Path, task: Task, layout: str, listing: Listing) -> Cohort | 
     """The cases that a layout finds and that have any modality of ``task``, or None."""
     wanted = [canonical(modality) for modality in task.modalities]
     _check_declared(listing, wanted)
-    cases, refused, incomplete = [], {}, []
+    cases, refused, incomplete, others = [], {}, [], 0
     for found in sorted(listing.cases, key=lambda case: case.name):
-        if not found.files.keys() & set(wanted):
+        if not (found.meant or "" in found.problems or found.files.keys() & set(wanted)):
+            others += 1
             continue
-        problem = found.problem(wanted) or _missing(found, wanted, listing)
+        problem = found.problem([*wanted, "label"]) or _missing(found, wanted, listing)
         if problem is not None:
             refused[found.name] = problem
             if found.private:
@@ -143,7 +149,8 @@ def _of_task(root: Path, task: Task, layout: str, listing: Listing) -> Cohort | 
     if not cases and not refused:
         return None
     convention = "classes" if task.classes else listing.convention
-    notes = (f"{len(cases)} cases in the layout {layout}", *listing.notes)
+    left_out = (f"{others} more have none of {', '.join(wanted)}: they are left out",)
+    notes = (f"{len(cases)} cases in the layout {layout}", *left_out[:others], *listing.notes)
     return Cohort(root, convention, tuple(cases), refused, layout, notes, tuple(incomplete))
 
 

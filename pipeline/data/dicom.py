@@ -7,8 +7,7 @@ import hashlib
 import locale
 import math
 import os
-from collections import defaultdict
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,7 +17,7 @@ import nibabel as nib
 import numpy as np
 
 from pipeline.data.limits import SMALLER, Limits
-from pipeline.data.slices import Slice, is_dicom, is_scan, is_whole, stacked
+from pipeline.data.slices import Slice, is_dicom, is_scan, is_stub, is_whole, stacked
 from pipeline.data.volumes import Volume, is_volume
 from pipeline.errors import UserError
 
@@ -69,8 +68,8 @@ class Series:
         """
         study, patient = self.tags["study"], self.tags["patient"]
         if study or patient:
-            return _pseudonym(f"{study}\n{patient}")
-        return _pseudonym(str(self.path.parent.absolute()))
+            return hidden(f"{study}\n{patient}")
+        return hidden(str(self.path.parent.absolute()))
 
     @property
     def name(self) -> str:
@@ -78,9 +77,14 @@ class Series:
         return f"series {self.tags['number'] or '?'} of case {self.case}"
 
 
-def dicom_files(folder: Path) -> Iterator[Path]:
-    """The DICOM files below ``folder``, hidden ones and links apart."""
-    for name, folders, files in os.walk(folder):
+def dicom_files(folder: Path, on_error: Callable[[OSError], None] | None = None) -> Iterator[Path]:
+    """The DICOM files below ``folder``, hidden ones and links apart.
+
+    Args:
+        folder: where to look.
+        on_error: called for each folder that the system refuses to list.
+    """
+    for name, folders, files in os.walk(folder, onerror=on_error):
         folders[:] = sorted(inner for inner in folders if not inner.startswith("."))
         for file in sorted(files):
             if not file.startswith(".") and is_dicom(Path(name, file)):
@@ -104,7 +108,7 @@ def find_series(files: Iterable[Path]) -> list[Series]:
     Raises:
         UserError: SimpleITK is not installed.
     """
-    found: dict[tuple[Path, str], list[tuple[dict[str, str], Slice]]] = defaultdict(list)
+    found: dict[tuple[Path, str], tuple[dict[str, str], list[Slice]]] = {}
     damaged: set[Path] = set()
     for file in files:
         try:
@@ -113,12 +117,20 @@ def find_series(files: Iterable[Path]) -> list[Series]:
             if is_scan(file):
                 damaged.add(file.parent)
             continue
-        found[file.parent, tags["series"]].append((tags, one))
+        found.setdefault((file.parent, tags["series"]), (tags, []))[1].append(one)
+    damaged |= {folder for folder, _ in found if _has_stub(folder)}
     series = [
-        Series(members[0][0], tuple(one for _, one in members), folder in damaged)
-        for (folder, _), members in found.items()
+        Series(tags, tuple(slices), folder in damaged)
+        for (folder, _), (tags, slices) in found.items()
     ]
     return sorted(series, key=lambda one: (one.case, len(one.tags["number"]), one.tags["number"]))
+
+
+def _has_stub(folder: Path) -> bool:
+    """Whether a file is cut off or closed that is named as the DICOM files of ``folder`` are."""
+    files = [file for file in folder.iterdir() if not file.name.startswith(".") and file.is_file()]
+    stubs = [file for file in files if is_stub(file)]
+    return any(file.suffix in {stub.suffix for stub in stubs} and is_dicom(file) for file in files)
 
 
 def series_of(path: Path) -> Series:
@@ -145,7 +157,7 @@ def pseudonym(images: Iterable[Path]) -> str | None:
     try:
         return series_of(path).case
     except UserError:
-        return _pseudonym(str(path.absolute()))
+        return hidden(str(path.absolute()))
 
 
 def only_series(folder: Path) -> Series:
@@ -233,7 +245,8 @@ def _num_bytes(series: Series) -> int:
     return columns * rows * (int(series.tags["bits"] or 16) // 8)
 
 
-def _pseudonym(identity: str) -> str:
+def hidden(identity: str) -> str:
+    """A pseudonym that stands for ``identity``: see ``Series.case``."""
     return f"dicom-{hashlib.sha256(identity.encode()).hexdigest()[:12]}"
 
 

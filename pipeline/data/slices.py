@@ -1,5 +1,6 @@
 """What a DICOM slice is, whether slices make up a volume, and where it lies."""
 
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -51,6 +52,11 @@ def is_dicom(path: Path) -> bool:
             return file.read(132)[128:] == b"DICM"
     except OSError:
         return False
+
+
+def is_stub(path: Path) -> bool:
+    """Whether ``path`` ends before a DICOM file can say that it is one, or cannot be read."""
+    return path.stat().st_size < 132 or not os.access(path, os.R_OK)
 
 
 def is_scan(path: Path) -> bool:

@@ -82,6 +82,17 @@ def test_what_a_file_does_not_cover_is_zero():
     assert (result[..., 4:] == 0).all()
 
 
+def test_a_volume_that_lies_elsewhere_is_refused():
+    far = np.diag([1.0, 1, 1, 1])
+    far[:3, 3] = 500
+    volumes = {
+        "flair": volume_of(np.ones((4, 4, 4)), np.eye(4)),
+        "t1": volume_of(np.ones((4, 4, 4)), far),
+    }
+    with pytest.raises(UserError, match="t1 has nothing where flair lies: correct the place"):
+        bring_together(volumes, "grid")
+
+
 def test_the_border_survives_the_rounding_of_a_rotated_grid():
     turned, motion = rigid((10, 20, 30), (0.1, 0.2, 0.3)), rigid((3, 5, 7), (1, 2, 3))
     reference = volume_of(np.zeros((5, 5, 5), np.float32), turned)

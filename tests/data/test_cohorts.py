@@ -1,3 +1,7 @@
+import os
+from errno import EACCES
+from pathlib import Path
+
 import pytest
 
 from pipeline.data.cohorts import (
@@ -170,6 +174,77 @@ def test_a_folder_without_cases_ends_in_a_sentence(tmp_path, folder):
         find_cohort(tmp_path / folder, GLIOMA)
 
 
+@pytest.mark.parametrize(
+    ("files", "cases"),
+    [
+        (("c_t1gd", "c_t1post", "c_flair", "c_t1", "c_t2"), "case c has two t1c files"),
+        ((*(f"c{end}" for end in BRATS2018), "c_label"), "case c has two label files"),
+    ],
+)
+def test_two_files_of_a_modality_refuse_their_case(tmp_path, files, cases):
+    touch(*(tmp_path / "c" / f"{name}.nii.gz" for name in files))
+    write_case(tmp_path / "b", BRATS2018)
+    cohort = find_cohort(tmp_path, GLIOMA)
+    assert [case.name for case in cohort.cases] == ["b"]
+    assert cases in cohort.refused["c"]
+    assert find_labels(tmp_path)[0].keys() == {"b"}
+
+
+def test_halves_of_two_cases_in_one_folder_are_not_one(tmp_path):
+    write_case(tmp_path, BRATS2018[:2], prefix="p1")
+    write_case(tmp_path, BRATS2018[2:4], prefix="p2")
+    cohort = find_cohort(tmp_path, GLIOMA)
+    assert cohort.cases == ()
+    assert "no t1c image" in cohort.refused["p1"]
+    assert "no flair image" in cohort.refused["p2"]
+
+
+def test_files_of_a_case_folder_may_begin_differently(tmp_path):
+    touch(*(tmp_path / "a" / f"{name}.nii.gz" for name in ("x_flair", "y_t1", "z_t1c", "t2")))
+    assert [case.name for case in find_cohort(tmp_path, GLIOMA).cases] == ["a"]
+
+
+def test_the_only_case_of_a_flat_folder_is_named_by_its_files(tmp_path):
+    write_case(tmp_path / "incoming", BRATS2018, prefix="alice")
+    assert [case.name for case in find_cohort(tmp_path / "incoming", GLIOMA).cases] == ["alice"]
+    assert find_labels(tmp_path / "incoming")[0].keys() == {"alice"}
+
+
+def test_cases_whose_folders_give_them_one_name_are_refused(tmp_path):
+    for folder in ("a/c", "b/c", "a_c"):
+        write_case(tmp_path / folder, BRATS2018)
+    cohort = find_cohort(tmp_path, GLIOMA)
+    assert [case.name for case in cohort.cases] == ["b_c"]
+    assert "2 cases of" in cohort.refused["a_c"]
+    assert find_labels(tmp_path)[0].keys() == {"b_c"}
+
+
+@pytest.mark.parametrize("layout", ["folders", "pattern:{case}/{case}_{modality}.nii.gz"])
+def test_a_folder_that_cannot_be_listed_is_refused_by_name(tmp_path, layout, monkeypatch):
+    for name in ("a", "b"):
+        write_case(tmp_path / name, BRATS2018)
+    scandir = os.scandir
+
+    def closed(path):
+        if Path(path).name == "b":
+            raise PermissionError(EACCES, "Permission denied", str(path))
+        return scandir(path)
+
+    monkeypatch.setattr(os, "scandir", closed)
+    cohort = find_cohort(tmp_path, GLIOMA, layout)
+    assert [case.name for case in cohort.cases] == ["a"]
+    assert "cannot list the folder" in cohort.refused["b"]
+    assert "make it readable" in cohort.refused["b"]
+
+
+def test_folders_without_a_modality_of_the_task_are_counted(tmp_path):
+    write_case(tmp_path / "a", BRATS2018)
+    write_case(tmp_path / "b", ("_ct",))
+    assert "1 more have none of flair, t1, t1c, t2: they are left out" in (
+        find_cohort(tmp_path, GLIOMA).notes
+    )
+
+
 def test_a_single_case_is_named_by_its_first_file(tmp_path):
     files = {
         "T2w": tmp_path / "x-t2w.nii.gz",
@@ -181,6 +256,11 @@ def test_a_single_case_is_named_by_its_first_file(tmp_path):
     assert case.name == "sub-1"
     assert case.label is None
     assert case.images == tuple((files[key], None) for key in ("flair", "t1", "t1ce", "T2w"))
+
+
+def test_a_name_that_ends_like_a_modality_stays_whole(tmp_path):
+    task = Task(("t1",), regions=("WT",))
+    assert single_case({"t1": tmp_path / "patient1.nii.gz"}, task).name == "patient1"
 
 
 def test_a_single_case_of_plain_files_is_named_by_their_folder(tmp_path):

@@ -7,7 +7,7 @@ import pytest
 from pipeline.data.cohorts import find_cohort
 from pipeline.errors import UserError
 from pipeline.tasks import Task
-from tests.data.test_cohorts import GLIOMA
+from tests.data.test_cohorts import GLIOMA, touch
 
 
 def write_msd(root, **content):
@@ -103,3 +103,24 @@ def test_channels_that_msd_numbers_from_one_are_taken_in_order(tmp_path):
     write_msd(tmp_path, modality=modality)
     (case,) = find_cohort(tmp_path, GLIOMA).cases
     assert [channel for _, channel in case.images] == [1, 2, 3, 0]
+
+
+def test_cases_of_one_name_are_refused(tmp_path):
+    entries = [{"image": f"p{n}/ct.nii.gz", "label": f"p{n}/seg.nii.gz"} for n in (1, 2)]
+    other = {"image": "c/ct.nii.gz", "label": "c/c.nii.gz"}
+    write_msd(tmp_path, modality={"0": "CT"}, training=[*entries, other])
+    cohort = find_cohort(tmp_path, Task(("ct",), classes=("background", "liver")))
+    assert [case.name for case in cohort.cases] == ["c"]
+    assert "2 cases of" in cohort.refused["seg"]
+    assert "p1" in cohort.refused["seg"]
+    assert "p2" in cohort.refused["seg"]
+
+
+def test_names_that_end_in_four_digits_are_no_channels_of_nnunet(tmp_path):
+    names = [f"amos_{number:04}.nii.gz" for number in (0, 1, 12)]
+    entries = [{"image": f"./imagesTr/{name}", "label": f"./labelsTr/{name}"} for name in names]
+    write_msd(tmp_path, modality={"0": "CT"}, training=entries)
+    touch(*(tmp_path / "imagesTr" / name for name in names))
+    cohort = find_cohort(tmp_path, Task(("ct",), classes=("background", "liver")))
+    assert [case.name for case in cohort.cases] == ["amos_0000", "amos_0001", "amos_0012"]
+    assert cohort.layout == "decathlon"

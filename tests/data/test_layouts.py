@@ -147,6 +147,14 @@ def test_a_listed_file_that_is_missing_refuses_its_case_alone(tmp_path):
     assert "no.nii.gz: correct t1c" in cohort.refused["b"]
 
 
+def test_a_row_without_files_is_refused_by_name(tmp_path):
+    touch(tmp_path / "1.nii.gz", tmp_path / "2.nii.gz")
+    (tmp_path / "cases.csv").write_text("case,flair,t1c\na,1.nii.gz,2.nii.gz\nb,,\n")
+    cohort = find_cohort(tmp_path, TASK)
+    assert [case.name for case in cohort.cases] == ["a"]
+    assert "case b" in cohort.refused["b"]
+
+
 @pytest.mark.parametrize(
     ("pattern", "files"),
     [

@@ -2,10 +2,11 @@
 
 import re
 from collections import defaultdict
+from dataclasses import replace
 from pathlib import Path
 
-from pipeline.data.dicom import Series, check_series, dicom_files, find_series
-from pipeline.data.layouts.found import Found, Listing
+from pipeline.data.dicom import Series, check_series, dicom_files, find_series, hidden
+from pipeline.data.layouts.found import Found, Listing, unlisted
 from pipeline.errors import UserError
 
 _OTHER = r"adc|dwi|dti|diff|perf|asl\b|bold|\bswi|t2 ?\*|t2.?star|\bloc|scout|survey|\bmap\b"
@@ -28,11 +29,13 @@ def find(root: Path) -> Listing:
         UserError: SimpleITK is not installed.
     """
     studies: dict[str, list[Series]] = defaultdict(list)
-    for series in find_series(dicom_files(root)):
+    closed: list[OSError] = []
+    for series in find_series(dicom_files(root, closed.append)):
         studies[series.case].append(series)
     notes = tuple(_note(series) for study in studies.values() for series in study)
-    cases = tuple(_case(name, study) for name, study in studies.items())
-    return Listing(root, cases, described=True, notes=notes)
+    cases = [_case(name, study) for name, study in studies.items()]
+    cases += [_unlisted(root, error) for error in closed]
+    return Listing(root, tuple(cases), described=True, notes=notes)
 
 
 def told_modality(series: Series) -> str | None:
@@ -81,7 +84,11 @@ def _case(name: str, study: list[Series]) -> Found:
             check_series(candidates[0])
         except UserError as error:
             problems[modality] = str(error)
-    return Found(name, files, problems, private=True)
+    return Found(name, files, problems, private=True, meant=True)
+
+
+def _unlisted(root: Path, error: OSError) -> Found:
+    return replace(unlisted(root, error), name=hidden(error.filename), private=True)
 
 
 def _note(series: Series) -> str:

@@ -5,17 +5,20 @@ BraTS of 2017-2021 names its files ``_flair _t1 _t1ce _t2 _seg``, that of 2023 o
 """
 
 import os
-from collections import defaultdict
-from collections.abc import Iterable, Iterator
+from collections import Counter, defaultdict
+from collections.abc import Callable, Collection, Iterable, Iterator
 from pathlib import Path
 
-from pipeline.data.layouts.found import Found, Listing
-from pipeline.data.modalities import canonical
+from pipeline.data.layouts.found import Listing, gathered, unlisted
+from pipeline.data.modalities import ALIASES, canonical
 from pipeline.data.volumes import is_volume, stem
 
 _BRATS2018_NAMES, _BRATS2023_NAMES = {"_flair", "_t1ce"}, {"-t2f", "-t1n"}
 
-_Files = dict[str, Path]
+_Files = list[tuple[str, Path]]
+"""Canonical modalities and their files."""
+
+_OnError = Callable[[OSError], None]
 
 
 def recognises(root: Path) -> bool:
@@ -25,31 +28,43 @@ def recognises(root: Path) -> bool:
 
 def find(root: Path) -> Listing:
     """Every folder below ``root``, or every prefix in it, that holds NIfTI files."""
-    found = list(_case_files(root))
-    cases = tuple(
-        Found(name, {modality: (path, None) for modality, path in files.items()})
-        for name, files in _uniquely_named(found, root)
-    )
-    return Listing(root, cases, _convention(files for _, files in found))
+    closed: list[OSError] = []
+    found = list(_case_files(root, closed.append))
+    cases = [gathered(name, files) for name, files in _uniquely_named(found, root)]
+    cases += [unlisted(root, error) for error in closed]
+    return Listing(root, tuple(cases), _convention(files for _, files in found))
 
 
-def _case_files(root: Path) -> Iterator[tuple[Path, _Files]]:
-    """Each case's folder (or folder and common prefix) and its files by canonical modality."""
-    for folder, paths in _folders_of_volumes(root):
-        groups: dict[str, _Files] = defaultdict(dict)
-        modalities = [_split_name(path)[1] for path in paths]
-        alone = len(set(modalities)) == len(modalities)
+def _case_files(root: Path, on_error: _OnError) -> Iterator[tuple[Path, _Files]]:
+    """Each case's folder (or folder and common prefix) and its files."""
+    for folder, paths in _folders_of_volumes(root, on_error):
+        groups: dict[str, _Files] = defaultdict(list)
         for path in paths:
             prefix, modality = _split_name(path)
-            groups["" if alone else prefix][modality] = path
-        for prefix, files in groups.items():
-            yield folder / prefix, files
+            groups[prefix].append((modality, path))
+        if _is_one_case(groups.values()):
+            (common,) = groups if len(groups) == 1 and folder == root else ("",)
+            yield folder / common, [file for files in groups.values() for file in files]
+        else:
+            yield from ((folder / prefix, files) for prefix, files in groups.items())
 
 
-def _folders_of_volumes(root: Path) -> Iterator[tuple[Path, list[Path]]]:
+def _is_one_case(groups: Collection[_Files]) -> bool:
+    """Whether files grouped by prefix are of one case: no modality twice, nor prefixes with sets.
+
+    Prefixes that have two known modalities each are cases, though none of these may be in both.
+    """
+    modalities = Counter(modality for files in groups for modality, _ in files)
+    sets = [files for files in groups if len({key for key, _ in files} & ALIASES.keys()) > 1]
+    return len(groups) == 1 or (max(modalities.values()) == 1 and len(sets) < 2)
+
+
+def _folders_of_volumes(
+    root: Path, on_error: _OnError | None = None
+) -> Iterator[tuple[Path, list[Path]]]:
     """Each folder below ``root`` that holds volumes, links followed once, hidden ones left out."""
     seen: set[str] = set()
-    for name, folders, files in os.walk(root, followlinks=True):
+    for name, folders, files in os.walk(root, onerror=on_error, followlinks=True):
         real = os.path.realpath(name)
         if real in seen:
             folders.clear()
@@ -84,7 +99,7 @@ def _convention(cases: Iterable[_Files]) -> str | None:
     endings = {
         stem(path)[-len(ending) :].lower()
         for files in cases
-        for path in files.values()
+        for _, path in files
         for ending in _BRATS2018_NAMES | _BRATS2023_NAMES
         if stem(path).lower().endswith(ending)
     }

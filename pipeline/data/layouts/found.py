@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -22,12 +22,14 @@ class Found:
         files: by canonical modality; the label under "label".
         problems: a sentence by modality that cannot be used; "" stands for the whole case.
         private: whether the paths may name a patient.
+        meant: whether it is a case of the task for certain, whatever files it has.
     """
 
     name: str
     files: Mapping[str, Image]
     problems: Mapping[str, str] = field(default_factory=dict)
     private: bool = False
+    meant: bool = False
 
     def problem(self, modalities: Iterable[str]) -> str | None:
         """Why the case cannot be used for these canonical modalities, or None."""
@@ -67,6 +69,33 @@ def gathered(name: str, files: Iterable[tuple[str, Path]]) -> Found:
                 "keep one, or list the cases in a CSV file"
             )
     return Found(name, {key: (path, None) for key, path in by_modality.items()}, problems)
+
+
+def told_apart(listing: Listing) -> Listing:
+    """``listing`` in which cases of one name are one that cannot be used."""
+    by_name: dict[str, list[Found]] = {}
+    for found in listing.cases:
+        by_name.setdefault(found.name, []).append(found)
+    return replace(listing, cases=tuple(_only(listing, *same) for same in by_name.values()))
+
+
+def _only(listing: Listing, found: Found, *namesakes: Found) -> Found:
+    if not namesakes:
+        return found
+    first, second = (next(iter(case.files.values()))[0] for case in (found, namesakes[0]))
+    problem = (
+        f"{1 + len(namesakes)} cases of {listing.source} have the name {found.name}, such as those "
+        f"of {first} and {second}: rename their files, or list the cases in a CSV file"
+    )
+    images = {key: image for key, image in found.files.items() if key != "label"}
+    return replace(found, files=images, problems={"": problem})
+
+
+def unlisted(root: Path, error: OSError) -> Found:
+    """What stands for the cases in a folder below ``root`` that the system refuses to list."""
+    folder = Path(error.filename)
+    problem = f"cannot list the folder {folder} ({error.strerror}): make it readable, or move it"
+    return Found("_".join(folder.relative_to(root).parts) or folder.name, {}, {"": problem})
 
 
 def channel_names(source: Path, key: str, named: Any) -> dict[int, str]:

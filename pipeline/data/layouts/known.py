@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from pipeline.data.layouts import bids, decathlon, dicom, folders, lists, nnunet, pattern
-from pipeline.data.layouts.found import Listing
+from pipeline.data.layouts.found import Listing, told_apart
 from pipeline.data.layouts.private import pseudonymous
 from pipeline.errors import UserError, nearest
 
@@ -33,10 +33,15 @@ def listed(root: Path, layout: str | None = None) -> tuple[str, Listing] | None:
     """
     if layout is None:
         layout = next((name for name in _LAYOUTS if _LAYOUTS[name].recognises(root)), None)
-        return None if layout is None else (layout, pseudonymous(_LAYOUTS[layout].find(root)))
+        if layout is None:
+            return None
     if layout.startswith(_PATTERN):
-        return "pattern", pseudonymous(pattern.find(root, layout.removeprefix(_PATTERN)))
+        return "pattern", _checked(pattern.find(root, layout.removeprefix(_PATTERN)))
     if layout not in _LAYOUTS:
         known = [*_LAYOUTS, "images", _PATTERN + "{case}_{modality}.nii.gz"]
         raise UserError(f"unknown layout {layout!r}: {nearest(layout, known)}")
-    return layout, pseudonymous(_LAYOUTS[layout].find(root))
+    return layout, _checked(_LAYOUTS[layout].find(root))
+
+
+def _checked(listing: Listing) -> Listing:
+    return told_apart(pseudonymous(listing))

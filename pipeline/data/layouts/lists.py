@@ -28,11 +28,13 @@ def find(root: Path) -> Listing:
         raise UserError(f"no {' or '.join(_NAMES)} in {root}: give the file that lists the cases")
     rows = _csv_rows(source) if source.suffix.lower() == ".csv" else _json_rows(source)
     names = [str(row.get("case") or "").strip() for row in rows]
+    seen: set[str] = set()
     for number, name in enumerate(names, start=1):
         if not name or "/" in name:
             raise UserError(f"entry {number} of {source} names no case: fill in its case")
-        if name in names[: number - 1]:
+        if name in seen:
             raise UserError(f"{source} lists the case {name} twice: keep one of the two")
+        seen.add(name)
     cases = tuple(_case(source, name, row) for name, row in zip(names, rows, strict=True))
     declared = dict.fromkeys(canonical(key) for row in rows for key in row if key != "case")
     return Listing(source, cases, None, tuple(key for key in declared if key != "label"))
@@ -77,4 +79,4 @@ def _case(source: Path, name: str, row: Mapping[str, Any]) -> Found:
         files[canonical(key)] = (path, None)
         if not path.exists():
             problems[canonical(key)] = f"case {name} in {source} has no file {path}: correct {key}"
-    return Found(name, files, problems)
+    return Found(name, files, problems, meant=True)

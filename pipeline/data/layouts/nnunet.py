@@ -15,9 +15,14 @@ _CHANNEL = re.compile(r"(?P<case>.+)_(?P<channel>\d{4})")
 
 
 def recognises(root: Path) -> bool:
-    """Whether ``root`` is such a folder, or one of its folders of images."""
+    """Whether ``root`` is such a folder, or one of its folders of images.
+
+    It is not if ``dataset.json`` lists the first image by its very name: nnU-Net leaves out the
+    channel, so that these four digits are part of the name of a decathlon's case.
+    """
     described = _description(root)
-    return described is not None and next(_images(root), None) is not None
+    image = next((path for path, _, _ in _images(root)), None)
+    return described is not None and image is not None and image.name not in _listed(described)
 
 
 def find(root: Path) -> Listing:
@@ -48,6 +53,15 @@ def _description(root: Path) -> Path | None:
     """``dataset.json`` of ``root``, or of its parent if ``root`` holds images itself."""
     candidates = (root / "dataset.json", root.parent / "dataset.json")
     return next((path for path in candidates if path.is_file()), None)
+
+
+def _listed(source: Path) -> set[str]:
+    """Names of the images that a ``dataset.json`` of whatever form lists."""
+    content = read_json(source)
+    parts = content if isinstance(content, dict) else {}
+    entries = [*(parts.get("training") or []), *(parts.get("test") or [])]
+    images = (entry.get("image") if isinstance(entry, dict) else entry for entry in entries)
+    return {Path(image).name for image in images if isinstance(image, str)}
 
 
 def _channel_names(source: Path, content: Any) -> dict[int, str]:

@@ -5,7 +5,7 @@ import re
 from collections import defaultdict
 from pathlib import Path
 
-from pipeline.data.layouts.found import Listing, gathered
+from pipeline.data.layouts.found import Listing, gathered, unlisted
 from pipeline.data.modalities import canonical
 from pipeline.errors import UserError
 
@@ -22,14 +22,16 @@ def find(root: Path, pattern: str) -> Listing:
     """
     expression = _expression(pattern)
     cases: dict[str, list[tuple[str, Path]]] = defaultdict(list)
-    for folder, folders, files in os.walk(root):
+    closed: list[OSError] = []
+    for folder, folders, files in os.walk(root, onerror=closed.append):
         folders.sort()
         for file in sorted(files):
             path = Path(folder, file)
             match = expression.fullmatch(path.relative_to(root).as_posix())
             if match:
                 cases[match["case"]].append((canonical(match["modality"]), path))
-    return Listing(root, tuple(gathered(name, files) for name, files in cases.items()))
+    found = [gathered(name, files) for name, files in cases.items()]
+    return Listing(root, (*found, *(unlisted(root, error) for error in closed)))
 
 
 def _expression(pattern: str) -> re.Pattern[str]:

@@ -1,5 +1,6 @@
 """Cases of DICOM files go by a pseudonym in whatever layout they lie."""
 
+from collections import Counter
 from dataclasses import replace
 
 from pipeline.data.dicom import pseudonym
@@ -14,9 +15,8 @@ def pseudonymous(listing: Listing) -> Listing:
         UserError: two of these are one study.
     """
     cases = tuple(_pseudonymous(found) for found in listing.cases)
-    names = [found.name for found in cases if found.private]
-    for name in names:
-        if names.count(name) > 1:
+    for name, count in Counter(found.name for found in cases if found.private).items():
+        if count > 1:
             raise UserError(
                 f"several cases in {listing.source} are of the DICOM study {name}: keep one of them"
             )
