@@ -60,3 +60,17 @@ def test_a_rule_or_tolerance_that_makes_no_sense_is_refused(
     )
     assert status == 2
     assert words in err
+
+
+def test_a_folder_of_predictions_that_is_not_there_is_told_first(unet_bundles, cohort, tmp_path):
+    arguments = ("--predictions", tmp_path / "nope", "--references", cohort)
+    status, _, err = unet_bundles("evaluate", *arguments)
+    assert status == 2
+    assert "nope: name the one that holds predictions" in " ".join(err.split())
+
+
+def test_no_thread_at_all_is_refused(unet_bundles, predictions, cohort):
+    arguments = ("--predictions", predictions, "--references", cohort, "--threads", "0")
+    status, _, err = unet_bundles("evaluate", *arguments)
+    assert status == 2
+    assert "--threads 0 leaves no thread: give 1 or more" in err

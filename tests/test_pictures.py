@@ -58,6 +58,14 @@ def test_a_picture_is_1200_pixels_wide(tmp_path, image, has_reference):
     assert 900 < height < 2000
 
 
+@pytest.mark.parametrize("draw", [three_planes, lightbox])
+def test_dollars_in_names_are_no_formula(tmp_path, image, draw):
+    label = labels(slice(5, 20), slice(5, 9), slice(2, 6))
+    path = tmp_path / "case.png"
+    draw(image, None, label, SPACING, path, names={2: "a$_$_"}, title="scan_$1_$2: mri")
+    assert size(path)[0] == 1200
+
+
 def test_without_a_reference_there_are_two_columns(tmp_path, image):
     label = labels(slice(5, 20), slice(5, 9), slice(2, 6))
     path = tmp_path / "case.png"

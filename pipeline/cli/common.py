@@ -38,6 +38,15 @@ class Common:
     version: bool = False
     """Print the version and do nothing else."""
 
+    def check(self) -> None:
+        """Refuse options that make no sense.
+
+        Raises:
+            UserError: fewer than one thread.
+        """
+        if self.threads is not None and self.threads < 1:
+            raise UserError(f"--threads {self.threads} leaves no thread: give 1 or more")
+
     def quieten(self) -> None:
         """Leave out what libraries log and warn of, unless it is to be shown."""
         if not self.debug:

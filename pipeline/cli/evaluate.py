@@ -44,6 +44,8 @@ class Evaluate(Common):
 
         if self.output is not None and self.output.suffix not in (".csv", ".json"):
             raise UserError(f"cannot tell the format of {self.output}: end it in .csv or .json")
+        if not self.predictions.is_dir():
+            raise UserError(f"no folder {self.predictions}: name the one that holds predictions")
         task, predicted = recorded_task(self.predictions, self.bundle)
         labels, found = find_labels(self.references, self.layout)
         convention = self.labels or ("classes" if task.classes else found)

@@ -53,6 +53,7 @@ def main(arguments: list[str] | None = None) -> None:
         config=(tyro.conf.FlagCreatePairsOff,),
     )
     try:
+        verb.check()
         limit_files(verb.max_gib)
         status = verb.run()
     except KeyboardInterrupt:

@@ -10,6 +10,7 @@ from pipeline.comparison.settings import Entry
 from pipeline.errors import UserError
 from pipeline.files import write_json
 from pipeline.progress import console
+from pipeline.training.budget import SPENT
 
 
 def largest_batch(
@@ -55,6 +56,7 @@ def _peak(entry: Entry, size: int, training: Training, split: Path, folder: Path
     probe = Budget("", iterations=2).overrides(entry.config["listeners"]) | {"batch_size": size}
     try:
         peak = training.run(entry, probe, split, run, folder / "memory.log")
+        peak = json.loads((run / SPENT).read_text())["gpu_gib"] or peak
     except UserError:
         if size == 1:
             raise

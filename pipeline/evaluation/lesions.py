@@ -41,28 +41,37 @@ class LesionScores(NamedTuple):
 
 
 def score_lesions(
-    predicted: Mask, true: Mask, spacing: Sequence[float], undefined: Undefined
+    predicted: Mask,
+    true: Mask,
+    spacing: Sequence[float],
+    undefined: Undefined,
+    voxel_mm3: float | None = None,
 ) -> LesionScores:
     """Match the predicted lesions to those of the reference, and score each of these.
 
     A predicted lesion is a component of 26 neighbours. Those of the reference are found after
     ``DILATIONS`` dilations by 18 neighbours; a predicted one belongs to each whose dilated extent
-    it touches. Volumes follow the spacing.
+    it touches.
 
     Args:
         predicted: the predicted region.
         true: the region of the reference.
         spacing: mm per voxel, in the order of the array's axes.
         undefined: the scores where there is neither a lesion to score nor a false one.
+        voxel_mm3: volume of a voxel; None takes that of ``spacing``, which lacks an axis in a plane
+            of a volume.
 
     Shape:
         predicted (*S), true (*S)
     """
+    if not (predicted.any() or true.any()):
+        return LesionScores(undefined.fraction, undefined.distance_mm, 0, 0, 0)
     predicted, true = np.pad(predicted, DILATIONS), np.pad(true, DILATIONS)
     components, num_components = _components(predicted)
     extents, num_lesions = _extents(true)
     touching = _pairs(extents, components, num_lesions, num_components)
-    volumes = np.bincount(extents[true], minlength=num_lesions + 1) * np.prod(spacing)
+    voxel_mm3 = float(np.prod(spacing)) if voxel_mm3 is None else voxel_mm3
+    volumes = np.bincount(extents[true], minlength=num_lesions + 1) * voxel_mm3
     dice, hd95, found = [], [], 0
     for lesion in np.flatnonzero(volumes[1:] > MIN_LESION_MM3) + 1:
         matched = touching[lesion]

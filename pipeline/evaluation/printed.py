@@ -1,7 +1,7 @@
 """An evaluation as text for a terminal of 100 columns."""
 
 from rich.console import Group
-from rich.table import Table
+from rich.table import Column, Table
 from rich.text import Text
 
 from pipeline.evaluation.rules import find_rule
@@ -18,19 +18,19 @@ def printed(evaluation: Evaluation) -> Group:
 
 
 def _cases(evaluation: Evaluation) -> Table:
-    table = Table("case", "region")
+    table = Table(Column("case", overflow="fold"), Column("region", overflow="fold"))
     for metric in SHOWN:
         table.add_column(_head(metric), justify="right")
-    table.add_column("lesions found / missed / false", justify="right", min_width=13)
+    table.add_column("lesions found/ missed/ false", justify="right")
     for row in evaluation.rows:
-        counts = f"{row.lesions_found} / {row.lesions_missed} / {row.lesions_false}"
+        counts = f"{row.lesions_found}/{row.lesions_missed}/{row.lesions_false}"
         numbers = (_text(metric, getattr(row, metric)) for metric in SHOWN)
-        table.add_row(row.case, row.region, *numbers, counts)
+        table.add_row(Text(row.case), Text(row.region), *numbers, counts)
     return table
 
 
 def _summary(evaluation: Evaluation) -> Table:
-    table = Table("region", "metric")
+    table = Table(Column("region", overflow="fold"), "metric")
     for head in ("cases", "mean ± std", "95 % interval", "median [quartiles]"):
         table.add_column(head, justify="right")
     for region, spreads in evaluation.summary.items():
@@ -38,7 +38,7 @@ def _summary(evaluation: Evaluation) -> Table:
             spread = spreads[metric]
             mean, std, median, q1, q3, low, high = (_text(metric, value) for value in spread[1:])
             cells = (f"{mean} ± {std}", f"{low} to {high}", f"{median} [{q1}, {q3}]")
-            table.add_row(region, _head(metric), str(spread.num_cases), *cells)
+            table.add_row(Text(region), _head(metric), str(spread.num_cases), *cells)
         table.add_section()
     return table
 

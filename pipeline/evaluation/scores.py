@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.evaluation.distances import Mask, crop, rim_distances, surfels
-from pipeline.evaluation.lesions import LesionScores, score_lesions
+from pipeline.evaluation.lesions import score_lesions
 from pipeline.evaluation.rules import BRATS, EmptyRule, Undefined
 
 
@@ -79,7 +79,8 @@ def score_case(
             f"prediction {prediction.shape} and reference {reference.shape} differ in shape: "
             "score arrays of one grid"
         )
-    millilitres = float(np.prod(spacing)) / 1000
+    voxel_mm3 = float(np.prod(spacing))
+    millilitres = voxel_mm3 / 1000
     predicted, true = prediction.astype(bool, copy=False), reference.astype(bool, copy=False)
     predicted, true, spacing = _flat(predicted, true, spacing)
     present = bool(predicted.any()), bool(true.any())
@@ -89,7 +90,7 @@ def score_case(
     counts = [int(np.count_nonzero(mask)) for mask in (predicted, true, predicted & true)]
     num_predicted, num_true, common = counts
     hd95, hd, assd, nsd = _surface_scores(predicted, true, spacing, tolerance_mm, undefined)
-    lesions = _lesion_scores(predicted, true, spacing, undefined)
+    lesions = score_lesions(predicted, true, spacing, empty_rule.both_empty, voxel_mm3)
     return Scores(
         dice=_ratio(2 * common, num_predicted + num_true, undefined),
         iou=_ratio(common, num_predicted + num_true - common, undefined),
@@ -138,14 +139,6 @@ def _surface_scores(
     close = sum(side.area_within(tolerance_mm) for side in sides)
     nsd = close / sum(float(side.areas.sum()) for side in sides)
     return rims.hd95_mm, rims.hd_mm, rims.assd_mm, nsd
-
-
-def _lesion_scores(
-    predicted: Mask, true: Mask, spacing: Sequence[float], undefined: Undefined
-) -> LesionScores:
-    if predicted.any() or true.any():
-        return score_lesions(predicted, true, spacing, undefined)
-    return LesionScores(undefined.fraction, undefined.distance_mm, 0, 0, 0)
 
 
 def _ratio(numerator: int, denominator: int, undefined: Undefined) -> float:

@@ -79,8 +79,10 @@ def segment_cases(
         refused: a sentence for each case that is none of ``cases`` and is recorded as failed.
 
     Raises:
-        UserError: ``output_dir`` cannot be written, or holds predictions of another kind.
+        UserError: ``output_dir`` cannot be written, or holds files of the cases where predictions
+            go, or predictions of another kind.
     """
+    _check_apart(cases, output_dir)
     options = _options(segmenter, cases, probabilities, overwrite)
     manifest = Manifest(output_dir, segmenter, convention, options)
     for name, text in (refused or {}).items():
@@ -101,6 +103,7 @@ def segment_cases(
     )
     with (
         held(),
+        closing(manifest),
         _temporary(output_dir) as folder,
         closing(overlapped(_jobs(todo, folder), *steps, network.ahead, segmenter.release)) as jobs,
     ):
@@ -108,6 +111,18 @@ def segment_cases(
             told.ended(job)
     manifest.end()
     return told.report.in_order([case.name for case in cases])
+
+
+def _check_apart(cases: Sequence[Case], output_dir: Path) -> None:
+    files = {path.resolve() for case in cases for path, _ in case.images}
+    files |= {case.label.resolve() for case in cases if case.label is not None}
+    for case in cases:
+        path = prediction_path(output_dir.absolute(), case.name, case.images[0][0])
+        if path.resolve() in files:
+            raise UserError(
+                f"{output_dir} holds the images or labels of cases, and the prediction of "
+                f"{case.name} would replace one: choose another output"
+            )
 
 
 @dataclass

@@ -118,6 +118,7 @@ def write_at(axes: "Axes", x: float, y: float, text: str, size: int = 12) -> Non
     written = axes.text(
         x, y, text, ha=across, va=up, transform=axes.transAxes, color="white", size=size
     )
+    written.set_parse_math(False)
     written.set_path_effects([withStroke(linewidth=2, foreground="black")])
 
 
@@ -156,7 +157,7 @@ def write_legend(figure: "Figure", scene: Scene, note: str = "") -> None:
     ]
     if note:
         handles.append(Patch(fill=False, linewidth=0, label=note))
-    figure.legend(
+    legend = figure.legend(
         handles=handles,
         loc="lower center",
         ncols=6,
@@ -166,12 +167,14 @@ def write_legend(figure: "Figure", scene: Scene, note: str = "") -> None:
         handlelength=1.2,
         borderaxespad=0.2,
     )
+    for text in legend.get_texts():
+        text.set_parse_math(False)
 
 
 def save(figure: "Figure", path: Path | BinaryIO, title: str | None) -> None:
     """Write a PNG, with its ``title`` on top; it says nothing else of where it comes from."""
     if title:
         middle = 1 - TITLE / 2 / figure.get_figheight()
-        figure.suptitle(title, color="white", fontsize=15, y=middle, va="center")
+        figure.suptitle(title, color="white", fontsize=15, y=middle, va="center", parse_math=False)
     metadata = {"Software": f"unet-bundles {__version__}", "Title": title or ""}
     figure.savefig(path, format="png", dpi=DPI, metadata=metadata)

@@ -5,6 +5,7 @@ import pytest
 
 from pipeline.evaluation.lesions import score_lesions
 from pipeline.evaluation.rules import BRATS, find_rule
+from pipeline.evaluation.scores import score_case
 
 UNIT = (1.0, 1.0, 1.0)
 
@@ -97,6 +98,21 @@ def test_the_rule_decides_where_there_is_nothing_to_score():
     undefined = score(small, small, undefined=find_rule("nan").both_empty)
     assert math.isnan(undefined.dice)
     assert math.isnan(undefined.hd95_mm)
+
+
+@pytest.mark.parametrize("predicted", [cubes(2, size=3), cubes(size=3)])
+def test_a_reference_of_small_lesions_alone_scores_as_if_both_were_empty(predicted):
+    # As in the published code, where the mean of no lesion becomes 1, and 0 mm.
+    scores = score_case(predicted, cubes(2, size=3), UNIT)
+    assert (scores.lesion_dice, scores.lesion_hd95_mm) == (1, 0)
+    assert (scores.lesions_found, scores.lesions_missed, scores.lesions_false) == (0, 0, 0)
+
+
+def test_a_lesion_in_a_single_slice_has_the_volume_of_the_slice():
+    # 16 pixels of 1 mm² are 80 mm³ in a slice of 5 mm.
+    slab = cubes(2)[..., 4:5]
+    scores = score_case(slab, slab, (1, 1, 5))
+    assert (scores.lesions_found, scores.lesion_dice, scores.lesion_hd95_mm) == (1, 1, 0)
 
 
 def test_lesions_at_the_edge_of_the_image_are_as_elsewhere():

@@ -108,6 +108,18 @@ def test_the_table_shows_cases_then_means_then_the_rule_then_failures():
     assert "3.50 ± 2.12" in text
 
 
+@pytest.mark.parametrize("case", ["Brats18_CBICA_AAB_1", "br[red]x", ":smile:z"])
+def test_the_table_keeps_names_and_counts_whole_in_80_columns(case):
+    region = "a_long_name_of_a_structure"
+    evaluation = Evaluation((PERFECT._replace(case=case, region=region),), ())
+    rows = [line.split("│") for line in terminal_text(evaluation, 80).splitlines()]
+    cells = [[cell.strip() for cell in row] for row in rows if len(row) == 9]
+    columns = ["".join(parts) for parts in zip(*cells, strict=True)]
+    assert case in columns
+    assert region in columns
+    assert "2/0/0" in columns[-2]
+
+
 def test_the_table_fits_a_hundred_columns():
     rows = [row._replace(case="BraTS-GLI-00001-000") for row in ROWS]
     text = terminal_text(Evaluation(tuple(rows), ()), width=100)

@@ -2,9 +2,12 @@
 
 import json
 import os
+import shutil
 import signal
 import stat
 from dataclasses import asdict, replace
+from pathlib import Path
+from time import sleep
 
 import nibabel as nib
 import numpy as np
@@ -14,6 +17,7 @@ from PIL import Image
 from pipeline.data.cases import Case
 from pipeline.data.volumes import Volume, read_volume
 from pipeline.errors import UserError
+from pipeline.files import write_json
 from pipeline.inference.cohort import segment_cases
 from pipeline.inference.workers import overlapped
 from tests.inference.deadly import Deadly
@@ -195,6 +199,34 @@ def test_a_case_that_was_refused_before_is_recorded(segment, cases, tmp_path):
     assert report.failed == {}
     (found,) = record(tmp_path)["cases"]["z"]["findings"]
     assert found == {"code": "missing-file", "sentence": "case z has no mri image: add it"}
+
+
+@pytest.mark.parametrize("overwrite", [False, True])
+def test_a_case_is_never_taken_for_its_own_prediction(segment, cases, tmp_path, overwrite):
+    folder = tmp_path / "out"
+    folder.mkdir()
+    path = shutil.copy(cases[0].images[0][0], folder / "a.nii.gz")
+    before = Path(path).read_bytes()
+    mine = replace(cases[0], images=((Path(path), None),))
+    with pytest.raises(UserError, match="prediction of a would replace one: choose another output"):
+        segment([mine, cases[1]], overwrite=overwrite)
+    assert files(tmp_path) == ["a.nii.gz"]
+    assert Path(path).read_bytes() == before
+
+
+def test_a_record_that_takes_long_to_write_is_complete_in_the_end(
+    segment, cases, tmp_path, monkeypatch
+):
+    def slowly(path, content):
+        sleep(0.5)  # so that the next one is due ten seconds later
+        write_json(path, content)
+
+    monkeypatch.setattr("pipeline.inference.manifest.write_json", slowly)
+    told = []
+    segment(cases, on_case=lambda *_: told.append(len(record(tmp_path)["cases"])))
+    assert told == [0, 0, 0]
+    assert len(record(tmp_path)["cases"]) == len(cases) == 3
+    assert record(tmp_path)["ended"] is not None
 
 
 def test_a_folder_that_cannot_be_written_is_told_at_once(segment, cases, tmp_path):

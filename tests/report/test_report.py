@@ -5,9 +5,12 @@ from typing import Any
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from pipeline.data.volumes import read_volume, write_volume
+from pipeline.evaluation.report.embedding import Placed
 from pipeline.evaluation.report.outliers import modified_z, unusual
+from pipeline.evaluation.report.thumbnails import write_picture
 
 CASES = ("phantom-000", "phantom-001", "phantom-002")
 
@@ -184,3 +187,15 @@ def test_a_value_far_from_the_median_is_unusual() -> None:
 @pytest.mark.parametrize("values", [[1.0, 1.0, 100.0], [5.0] * 9])
 def test_few_or_equal_values_are_not_unusual(values: list[float]) -> None:
     assert not modified_z(values).any()
+
+
+def test_a_2d_image_is_shown_as_it_is_seen(tmp_path: Path) -> None:
+    pixels = np.zeros((60, 120), np.uint8)
+    pixels[4:10, 4:60] = 200  # a bar at the top left
+    Image.fromarray(pixels).save(tmp_path / "scan.png")
+    placed = Placed.of(tmp_path / "scan.png", read_volume(tmp_path / "scan.png"))
+    write_picture(tmp_path / "out.png", placed, {"prediction": placed}, (0, 0, 0), {})
+    shown = np.asarray(Image.open(tmp_path / "out.png").convert("L"))
+    rows, columns = np.argwhere(shown > 100).mean(axis=0) / shown.shape
+    assert shown.shape[1] == 2 * shown.shape[0]
+    assert (rows, columns) == pytest.approx((7 / 60, 32 / 120), abs=0.02)

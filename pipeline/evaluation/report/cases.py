@@ -122,7 +122,7 @@ def _coded(path: Path, task: Task, convention: str) -> Placed:
     table = np.zeros(256, np.uint8)
     for name, value in task.values(convention).items():
         table[value] = numbers[name]
-    return Placed.of(Volume(table[volume.array], volume.header))
+    return Placed.of(path, Volume(table[volume.array], volume.header))
 
 
 def _images(case: Case, task: Task) -> dict[str, Placed]:
@@ -131,7 +131,7 @@ def _images(case: Case, task: Task) -> dict[str, Placed]:
     for modality, (path, channel) in zip(task.modalities, case.images, strict=True):
         if path not in read:
             read[path] = read_volume(path)
-        found[modality] = Placed.of(read[path], channel)
+        found[modality] = Placed.of(path, read[path], channel)
     return found
 
 

@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
+from pipeline.data.pixels import is_image
 from pipeline.data.volumes import Volume
 
 MOST_VOXELS = 2**24
@@ -33,13 +34,18 @@ class Placed:
     affine: NDArray[np.float64]
 
     @classmethod
-    def of(cls, volume: Volume, channel: int | None = None) -> "Placed":
-        """A volume, or one channel of it, its axes swapped and flipped to the nearest of those."""
+    def of(cls, path: Path, volume: Volume, channel: int | None = None) -> "Placed":
+        """The volume of a file, or one channel of it, with its axes swapped and flipped.
+
+        A 2D image lies so that its rows are seen downwards and its columns towards the right.
+        """
         shape = volume.array.shape
         if channel is None:
             array = volume.array.reshape(*shape[:3], -1)[..., 0]
         else:
             array = volume.array[..., channel]
+        if is_image(path):
+            return cls(array[::-1, ::-1].transpose(1, 0, 2), np.eye(4))
         axes = nib.orientations.io_orientation(volume.affine)
         moved = nib.orientations.apply_orientation(array, axes)
         affine = volume.affine @ nib.orientations.inv_ornt_aff(axes, array.shape)
