@@ -1,5 +1,6 @@
 """Make a run a bundle: the running configs with every override, and what it goes on with."""
 
+import json
 import re
 import sys
 from collections.abc import Iterator, Mapping
@@ -25,6 +26,7 @@ OF_THE_MACHINE = (
     "device",
     "num_workers",
     "resume",
+    "save_execute_config",
     "split_file",
     "start_from",
     "weights",
@@ -82,7 +84,14 @@ def write_run(bundle_root: str, output_dir: str, split: Split, resume: bool = Fa
         if (source.root / file).is_file():
             write_bytes(run.root / file, (source.root / file).read_bytes())
     split.write(run.root / "split.json")
-    write_json(run.root / "environment.json", environment() | {"start_from": running["start_from"]})
+    start_from = running["start_from"] or (_start_of(run) if resume else None)
+    write_json(run.root / "environment.json", environment() | {"start_from": start_from})
+
+
+def _start_of(run: Bundle) -> Any:
+    """The weights that ``run`` was started from."""
+    file = run.root / "environment.json"
+    return json.loads(file.read_text()).get("start_from") if file.is_file() else None
 
 
 def check_scored(bundle_root: str, cohort: Cohort, split_file: str | None) -> None:
@@ -192,7 +201,7 @@ def _running_config() -> dict[str, Any]:
     """The config, overrides included, of the MONAI parser that is resolving the caller.
 
     MONAI hands a component its arguments but not the config, so the parser is looked up among the
-    callers. The handlers that MONAI adds for ``--tracking mlflow`` are left out.
+    callers.
     """
     from monai.bundle import ConfigParser
 
@@ -200,15 +209,18 @@ def _running_config() -> dict[str, Any]:
     while frame is not None:
         parser = frame.f_locals.get("self")
         if isinstance(parser, ConfigParser):
-            config: dict[str, Any] = deepcopy(parser.get())
-            for part in ("train", "validate"):
-                handlers = config[part]["handlers"]
-                config[part]["handlers"] = [
-                    one for one in handlers if one["_target_"] != "MLFlowHandler"
-                ]
-            return config
+            return untracked(parser.get())
         frame = frame.f_back  # type: ignore[assignment]
     raise RuntimeError("write_run was not called by a component of a running config")
+
+
+def untracked(config: Mapping[str, Any]) -> dict[str, Any]:
+    """A copy of ``config`` without the handlers that MONAI adds for ``--tracking mlflow``."""
+    without: dict[str, Any] = deepcopy(dict(config))
+    for part in ("train", "validate"):
+        handlers = without[part]["handlers"]
+        without[part]["handlers"] = [one for one in handlers if one["_target_"] != "MLFlowHandler"]
+    return without
 
 
 def _metadata(metadata: dict[str, Any], task: Task, spatial_dims: int) -> dict[str, Any]:

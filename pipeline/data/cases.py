@@ -37,6 +37,7 @@ class Case:
         private: whether the paths may name a patient, so that they are for the screen only.
         domain: in a training of several; None where there is one.
         convention: of the label's values; None for that of the cohort.
+        subject: who has several cases; None where each case is a subject.
     """
 
     name: str
@@ -46,6 +47,7 @@ class Case:
     private: bool = False
     domain: str | None = None
     convention: str | None = None
+    subject: str | None = None
 
     def without_paths(self, text: str) -> str:
         """``text`` about this case, fit for a report.

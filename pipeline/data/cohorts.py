@@ -145,7 +145,7 @@ def _of_task(root: Path, task: Task, layout: str, listing: Listing) -> Cohort | 
             continue
         images = tuple(found.files[modality] for modality in wanted)
         label, _ = found.files.get("label", (None, None))
-        cases.append(Case(found.name, images, label, private=found.private))
+        cases.append(Case(found.name, images, label, private=found.private, subject=found.subject))
     if not cases and not refused:
         return None
     convention = "classes" if task.classes else listing.convention

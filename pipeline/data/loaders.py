@@ -2,7 +2,7 @@
 
 import json
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -118,6 +118,8 @@ def training_split(
     """The split in ``file``, else of the run at ``run``, else one drawn by ``seed`` a domain.
 
     A run whose split has none of these cases was trained on others, so that its split is not used.
+    Of one that has some, the others take no part, which is said. All cases of a subject are drawn
+    into one part.
     """
     names = list(cohort.labelled)
     own = Path(run) / "split.json"
@@ -126,16 +128,30 @@ def training_split(
     if own.is_file():
         listed = own.read_text()
         if any(json.dumps(name) in listed for name in names):
-            return Split.read(own, names)
+            split = Split.read(own, names)
+            _tell_left_out(set(names) - {*split.train, *split.validation}, own)
+            return split
         console.print(f"{own} is of other cases: a new split is drawn", soft_wrap=True)
-    by_domain: dict[str | None, list[str]] = {}
+    by_domain: dict[str | None, dict[str, list[str]]] = {}
     for case in cohort.labelled.values():
-        by_domain.setdefault(case.domain, []).append(case.name)
-    drawn = [Split.drawn(group, validation_fraction, seed) for group in by_domain.values()]
-    return Split(
-        tuple(name for split in drawn for name in split.train),
-        tuple(name for split in drawn for name in split.validation),
-    )
+        subjects = by_domain.setdefault(case.domain, {})
+        subjects.setdefault(case.subject or case.name, []).append(case.name)
+    train, validation = [], []
+    for subjects in by_domain.values():
+        drawn = Split.drawn(list(subjects), validation_fraction, seed)
+        train += [name for subject in drawn.train for name in subjects[subject]]
+        validation += [name for subject in drawn.validation for name in subjects[subject]]
+    return Split(tuple(train), tuple(validation))
+
+
+def _tell_left_out(names: Collection[str], split: Path) -> None:
+    if names:
+        console.print(
+            f"{len(names)} labelled cases are in neither part of {split} and take no part, such as "
+            f"{min(names)}: give another --split to use them",
+            soft_wrap=True,
+            markup=False,
+        )
 
 
 def records(cohort: Cohort, names: Sequence[str] | None = None) -> list[Record]:

@@ -21,12 +21,18 @@ class Split:
     def drawn(cls, names: Sequence[str], validation_fraction: float, seed: int) -> "Split":
         """A random split; at least one case each if there are two or more.
 
+        Args:
+            names: of cases, or of subjects that have several.
+            validation_fraction: of the names.
+            seed: decides all randomness.
+
         Raises:
-            UserError: fewer than two cases.
+            UserError: fewer than two names.
         """
         if len(names) < 2:
             raise UserError(
-                f"{len(names)} labelled case cannot be split: give two or more, or --split FILE"
+                f"labelled cases of {len(names)} subject cannot be split: give two subjects or "
+                "more, or --split FILE"
             )
         shuffled = sorted(names)
         random.Random(seed).shuffle(shuffled)

@@ -57,7 +57,8 @@ class Checkpoints:
     if it had never stopped.
 
     An interruption (Ctrl-C) ends the process with a sentence that says where weights and checkpoint
-    are. A run that ends before its first validation takes the last weights for its best.
+    are. A run that ends before its first validation takes the last weights for its best; one that
+    ends before its first checkpoint keeps nothing.
 
     Args:
         network: whose weights are kept.
@@ -166,7 +167,7 @@ class Checkpoints:
     def complete(self, engine: Engine) -> None:
         """Give a run that was never validated its last weights."""
         best = self.root / WEIGHTS
-        if rank() == 0 and not best.exists():
+        if rank() == 0 and self.evaluator.state.best_metric_epoch < 0:
             write_weights(self.network, best)
             derive_torch_weights(best)
 
@@ -174,14 +175,12 @@ class Checkpoints:
         """Say where everything is, then end."""
         if not isinstance(error, KeyboardInterrupt):
             raise error
-        self.complete(engine)
         last = last_checkpoint(self.root)
-        onward = "no checkpoint was reached" if last is None else f"--resume goes on from {last}"
-        console.print(
-            f"interrupted in epoch {engine.state.epoch}: the best weights are in "
-            f"{self.root / WEIGHTS}; {onward}",
-            soft_wrap=True,
-        )
+        what = "before the first checkpoint, so that nothing is kept: start anew"
+        if last is not None:
+            self.complete(engine)
+            what = f"the best weights are in {self.root / WEIGHTS}; --resume goes on from {last}"
+        console.print(f"interrupted in epoch {engine.state.epoch}: {what}", soft_wrap=True)
         raise SystemExit(130)
 
     def _states(self, engine: Engine) -> dict[str, Any]:

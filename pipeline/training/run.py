@@ -12,10 +12,9 @@ from torch import nn
 from pipeline.bundles import Bundle, check_overrides
 from pipeline.data.cases import Cohort
 from pipeline.data.cohort_checks import refuse_cases
-from pipeline.distributed import start
 from pipeline.errors import UserError
 from pipeline.progress import console
-from pipeline.runs import check_output
+from pipeline.runs import check_output, untracked
 from pipeline.tasks import Task, of_domain
 from pipeline.transforms.sampling import check_patch_size
 
@@ -55,8 +54,8 @@ def train(
     )
     workflow.initialize()
     parser = workflow.parser
-    start(parser.get_parsed_content("seed"))
-    check_output(Bundle(output), parser.get(), parser.get_parsed_content("goes_on"))
+    parser.get_parsed_content("run::0")  # seeds once, before the network is made
+    check_output(Bundle(output), untracked(parser.get()), parser.get_parsed_content("goes_on"))
     check_channels(parser)
     domains = parser.get_parsed_content("domains")
     if domains is None:

@@ -11,8 +11,9 @@ import pytest
 import torch
 import yaml
 from monai.bundle import ConfigParser, ConfigWorkflow
+from safetensors.torch import load_file
 
-from pipeline.bundles import Bundle, shipped
+from pipeline.bundles import WEIGHTS, Bundle, shipped
 from pipeline.data.loaders import labelled
 from pipeline.data.phantom import write_cohort
 from pipeline.runs import check_scored
@@ -189,6 +190,31 @@ def test_the_three_commands_run_as_a_user_types_them(cohort, tmp_path):
     )
     assert segmented.returncode == 0, segmented.stderr
     assert len(list(predictions.glob("*.nii.gz"))) == 3
+
+
+def test_both_commands_train_alike(two_cases, tmp_path, unet_bundles):
+    bundle = shipped()["fcn"]  # whose dropout draws too
+    tiny = {"max_epochs": 1, "val_interval": 1, "spacing": None, "num_workers": 0}
+    tiny |= {"patch_size": [32, 32], "network_def::features": widths(bundle)}
+    settings = [f"{key}={'null' if value is None else value}" for key, value in tiny.items()]
+    status, _, errors = unet_bundles(
+        *("train", "fcn", "--data", two_cases, "--output", tmp_path / "a", "--set", *settings)
+    )
+    assert status == 0, errors
+    workflow = ConfigWorkflow(
+        str(bundle.config_file("train")),
+        logging_file=False,
+        workflow_type="train",
+        bundle_root=str(bundle.root),
+        dataset_dir=str(two_cases),
+        output_dir=str(tmp_path / "b"),
+        **tiny,
+    )
+    workflow.initialize()
+    workflow.run()
+    workflow.finalize()
+    first, second = (load_file(tmp_path / run / WEIGHTS) for run in "ab")
+    assert all((first[name] == second[name]).all() for name in first)
 
 
 @pytest.mark.parametrize("workflow", ["evaluate", "inference"])

@@ -43,6 +43,28 @@ def test_a_folder_of_nnunet_images_is_described_by_its_parent(tmp_path):
     assert (cohort.layout, list(cohort.labelled)) == ("nnunet", ["case_7"])
 
 
+def test_nnunet_cases_of_the_test_set_do_not_train(tmp_path):
+    write_nnunet(tmp_path, "imagesTs")
+    touch(
+        tmp_path / "imagesTr" / "case_1_0000.nii.gz", tmp_path / "imagesTr" / "case_1_0001.nii.gz"
+    )
+    touch(tmp_path / "labelsTr" / "case_1.nii.gz", tmp_path / "labelsTs" / "case_7.nii.gz")
+    assert list(find_cohort(tmp_path, TASK).labelled) == ["case_1"]
+    assert list(find_cohort(tmp_path / "imagesTs", TASK).labelled) == ["case_7"]
+    assert find_labels(tmp_path / "labelsTs")[0].keys() == {"case_7"}
+
+
+def test_nnunet_cases_of_one_name_are_not_mixed(tmp_path):
+    write_nnunet(tmp_path, "imagesTr")
+    write_nnunet(tmp_path, "imagesTs")
+    touch(tmp_path / "labelsTr" / "case_7.nii.gz", tmp_path / "labelsTs" / "case_7.nii.gz")
+    cohort = find_cohort(tmp_path, TASK)
+    assert cohort.cases == ()
+    assert "case case_7 has two" in cohort.refused["case_7"]
+    (case,) = find_cohort(tmp_path / "imagesTr", TASK).cases
+    assert case.label == tmp_path / "labelsTr" / "case_7.nii.gz"
+
+
 def test_nnunet_without_a_channel_of_the_task_is_told(tmp_path):
     write_nnunet(tmp_path, channel_names={"0": "CT"})
     with pytest.raises(UserError, match=r"dataset\.json has no modality flair: it lists ct"):

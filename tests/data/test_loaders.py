@@ -1,4 +1,5 @@
 import json
+from dataclasses import replace
 
 import nibabel as nib
 import numpy as np
@@ -197,3 +198,26 @@ def test_a_split_comes_from_the_file_then_the_run_then_the_seed(root, tmp_path_f
     file = run / "mine.json"
     file.write_text(json.dumps({"train": ["case2"], "validation": ["case1"]}))
     assert training_split(cohort, str(file), str(run), 0.34, seed=0).train == ("case2",)
+
+
+def test_all_sessions_of_a_subject_are_in_one_part(root):
+    cohort = labelled(str(root), TASK)
+    sessions = [
+        replace(cohort.cases[0], name=f"sub-{number}_ses-{time}", subject=f"sub-{number}")
+        for number in range(10)
+        for time in range(2)
+    ]
+    split = training_split(replace(cohort, cases=tuple(sessions)), None, str(root), 0.2, seed=0)
+    subjects = [
+        {name.partition("_")[0] for name in part} for part in (split.train, split.validation)
+    ]
+    assert (len(split.train), len(split.validation)) == (16, 4)
+    assert subjects[0].isdisjoint(subjects[1])
+
+
+def test_cases_that_the_split_of_a_run_leaves_out_are_told(root, tmp_path, capsys):
+    Split(("case0",), ("case2",)).write(tmp_path / "split.json")
+    training_split(labelled(str(root), TASK), None, str(tmp_path), 0.34, seed=0)
+    told = " ".join(capsys.readouterr().err.split())
+    assert "1 labelled cases are in neither part of" in told
+    assert "such as case1: give another --split" in told

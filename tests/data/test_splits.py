@@ -39,7 +39,7 @@ def test_the_fraction_is_rounded_and_leaves_a_case_on_either_side(
 
 
 def test_one_case_cannot_be_split():
-    with pytest.raises(UserError, match="1 labelled case cannot be split"):
+    with pytest.raises(UserError, match="labelled cases of 1 subject cannot be split"):
         Split.drawn(["case0"], 0.2, seed=0)
 
 

@@ -1,6 +1,7 @@
 """BIDS: ``sub-*/[ses-*/]anat/*_T1w.nii.gz`` with contrast told by ``ce-``."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 from pipeline.data.layouts.found import Found, Listing, gathered
@@ -43,7 +44,8 @@ def _case(root: Path, anat: Path) -> Found:
     derived = dataset.glob("/".join(("derivatives", "*", *parts, "anat", "*")))
     candidates = [*volumes, *sorted(filter(is_volume, derived))]
     labels = [("label", path) for path in candidates if _suffix(path) in _LABELS]
-    return gathered("_".join(parts), images + (labels if len(labels) == 1 else []))
+    found = gathered("_".join(parts), images + (labels if len(labels) == 1 else []))
+    return replace(found, subject=parts[0])
 
 
 def _suffix(path: Path) -> str:

@@ -23,6 +23,7 @@ class Found:
         problems: a sentence by modality that cannot be used; "" stands for the whole case.
         private: whether the paths may name a patient.
         meant: whether it is a case of the task for certain, whatever files it has.
+        subject: who has several cases; None where each case is a subject.
     """
 
     name: str
@@ -30,6 +31,7 @@ class Found:
     problems: Mapping[str, str] = field(default_factory=dict)
     private: bool = False
     meant: bool = False
+    subject: str | None = None
 
     def problem(self, modalities: Iterable[str]) -> str | None:
         """Why the case cannot be used for these canonical modalities, or None."""

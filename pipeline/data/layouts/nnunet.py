@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from pipeline.data.conventions import named_convention
-from pipeline.data.layouts.found import Found, Image, Listing, channel_names, read_json
+from pipeline.data.layouts.found import Listing, channel_names, gathered, read_json
 from pipeline.data.volumes import is_volume, stem
 from pipeline.errors import UserError
 
@@ -26,7 +26,9 @@ def recognises(root: Path) -> bool:
 
 
 def find(root: Path) -> Listing:
-    """The cases of ``imagesTr``, ``imagesTs`` and of ``root`` itself.
+    """The cases of ``imagesTr``, ``imagesTs`` and of ``root`` itself, with labels of ``labelsTr``.
+
+    Where ``root`` is ``imagesTs``, labels are those of ``labelsTs``.
 
     Raises:
         UserError: ``dataset.json`` is missing, cannot be read or names no channels.
@@ -38,13 +40,13 @@ def find(root: Path) -> Listing:
     names = _channel_names(source, content)
     if not names:
         raise UserError(f'{source} has no "channel_names": name the channels, such as "0": "T1"')
-    files: dict[str, dict[str, Image]] = defaultdict(dict)
+    files: dict[str, list[tuple[str, Path]]] = defaultdict(list)
     for path, case, channel in _images(root):
-        files[case][names.get(channel, f"channel {channel}")] = (path, None)
+        files[case].append((names.get(channel, f"channel {channel}"), path))
     for case, label in _labels(root):
         if case in files:
-            files[case]["label"] = (label, None)
-    cases = tuple(Found(case, images) for case, images in files.items())
+            files[case].append(("label", label))
+    cases = tuple(gathered(case, images) for case, images in files.items())
     convention = named_convention(content.get("labels") or {})
     return Listing(source, cases, convention, tuple(names.values()))
 
@@ -80,11 +82,13 @@ def _images(root: Path) -> Iterator[tuple[Path, str, int]]:
 
 
 def _labels(root: Path) -> Iterator[tuple[str, Path]]:
-    """Label files by case: beside the images' folder, whichever folder was given."""
-    for folder in ("labelsTr", "labelsTs"):
-        home = root / folder if (root / folder).is_dir() else root.parent / folder
-        for path in _volumes(home):
-            yield stem(path), path
+    """Label files by case; those of the test set only where its images alone are given."""
+    if root.name in ("imagesTr", "imagesTs"):
+        home = root.with_name(root.name.replace("images", "labels"))
+    else:
+        home = root / "labelsTr"
+    for path in _volumes(home):
+        yield stem(path), path
 
 
 def _volumes(folder: Path) -> list[Path]:
