@@ -78,8 +78,9 @@ class Segment(Common):
         segmenter = self.segmenter(bundles)
         if self.plan:
             return self.tell_plans(segmenter, cohort)
-        from pipeline.inference.predictions import write_record
+        from pipeline.inference.predictions import check_apart, write_record
 
+        check_apart(cohort.cases, self.output)
         write_record(self.output, segmenter.task, convention)
         tell(cohort)
         report = self.segmented(segmenter, cohort, convention)

@@ -51,6 +51,7 @@ class Training:
         command = [sys.executable, "-m", "pipeline", "train", str(entry.bundle.root)]
         command += ["--data", str(self.data), "--output", str(output), "--split", str(split)]
         command += self.options
+        (output / "models/model.safetensors").unlink(missing_ok=True)  # of an interruption
         if last_checkpoint(output) is not None:
             command.append("--resume")
         command += ["--set", *as_arguments(entry.overrides | budget)]

@@ -160,12 +160,17 @@ def _loaded(
     images = tuple(Image(path, volumes[path], channel) for path, channel in case.images)
     label = None
     if case.label is not None:
-        label = read_labels(case.label, task, convention)
+        try:
+            label = read_labels(case.label, task, convention)
+        except FileUserError:
+            raise
+        except UserError as error:
+            raise FileUserError(str(error), "unreadable-image", case.label) from error
     return LoadedCase(case.name, images, label, case.label, case.align is not None)
 
 
 def _label_outside(case: LoadedCase, label: NDArray[Any], path: Path) -> Iterator[Finding]:
-    """Compare the label with the background of the images.
+    """Compare the label with the background of the images, if all are on one grid.
 
     The background of an image is the value that its eight corners share; where one has none (a
     crop), nothing can be said, and an image of one value says nothing.
@@ -173,6 +178,8 @@ def _label_outside(case: LoadedCase, label: NDArray[Any], path: Path) -> Iterato
     labelled = np.flatnonzero(label.reshape(-1, order="F") != 0)  # fast on truth values
     outside = np.ones(labelled.size, bool)
     images = [image for image in case.images if not image.facts.constant]
+    if case.to_be_aligned and any(check_one_grid(case.images)):
+        return
     for image in images:
         background = _background(image.array)
         if background is None or image.array.shape != label.shape:

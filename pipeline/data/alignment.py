@@ -127,10 +127,9 @@ def bring_together(
         )
         stays = same and np.array_equal(motion.matrix, np.eye(4))
         together[name] = moving if stays else resampled(moving, reference, motion.matrix)
-        if not stays and not together[name].array.any():
-            raise UserError(
-                f"{name} has nothing where {first} lies: correct the place in its header"
-            )
+        if moving.array.any() and not together[name].array.any():
+            remedy = "correct the place in its header" if how == "grid" else "register it yourself"
+            raise UserError(f"{name} has nothing where {first} lies: {remedy}")
         done[name] = motion.to_json() | {
             "largest_shift_mm": motion.shift(reference),
             "resampled": not stays,

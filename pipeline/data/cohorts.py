@@ -100,17 +100,16 @@ def find_labels(root: Path, layout: str | None = None) -> tuple[dict[str, Path],
     one mask a case.
 
     Raises:
-        UserError: the folder does not exist or holds no label.
+        UserError: the folder does not exist or holds no label, or two of one case.
     """
     _check_exists(root, "give the folder of the references")
     root = root.absolute()
     found = None if layout == "images" else listed(root, layout)
     cases = found[1].cases if found else ()
-    labels = {
-        case.name: case.files["label"][0]
-        for case in cases
-        if "label" in case.files and "label" not in case.problems
-    }
+    for case in cases:
+        if case.ambiguous:
+            raise UserError(case.problems.get("") or case.problems["label"])
+    labels = {case.name: case.files["label"][0] for case in cases if "label" in case.files}
     if not labels and layout != "images" and root.is_dir():
         labels = {stem(path): path for path in sorted(root.iterdir()) if is_volume(path)}
     if not labels:
@@ -149,9 +148,11 @@ def _of_task(root: Path, task: Task, layout: str, listing: Listing) -> Cohort | 
     if not cases and not refused:
         return None
     convention = "classes" if task.classes else listing.convention
-    left_out = (f"{others} more have none of {', '.join(wanted)}: they are left out",)
-    notes = (f"{len(cases)} cases in the layout {layout}", *left_out[:others], *listing.notes)
-    return Cohort(root, convention, tuple(cases), refused, layout, notes, tuple(incomplete))
+    notes = [f"{len(cases)} cases in the layout {layout}"]
+    if others:
+        notes.append(f"{others} more have none of {', '.join(wanted)}: they are left out")
+    notes += listing.notes
+    return Cohort(root, convention, tuple(cases), refused, layout, tuple(notes), tuple(incomplete))
 
 
 def _check_declared(listing: Listing, wanted: Iterable[str]) -> None:

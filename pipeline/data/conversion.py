@@ -29,7 +29,9 @@ def convert(
     written: dict[str, list[str]] = {}
     failed: dict[str, list[str]] = {}
     for case in cases:
-        if not case.files:
+        if "" in case.problems:
+            failed[case.name] = [case.problems[""]]
+        elif not case.files:
             failed[case.name] = [
                 f"no description of a series of case {case.name} tells its modality: "
                 "name the folder of each series when you segment, --images modality=FOLDER"

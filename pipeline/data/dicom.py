@@ -7,7 +7,9 @@ import hashlib
 import locale
 import math
 import os
-from collections.abc import Callable, Iterable, Iterator
+import re
+from collections import defaultdict
+from collections.abc import Callable, Collection, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -85,7 +87,9 @@ def dicom_files(folder: Path, on_error: Callable[[OSError], None] | None = None)
         on_error: called for each folder that the system refuses to list.
     """
     for name, folders, files in os.walk(folder, onerror=on_error):
-        folders[:] = sorted(inner for inner in folders if not inner.startswith("."))
+        folders[:] = sorted(
+            inner for inner in folders if not inner.startswith(".") and inner != "lost+found"
+        )
         for file in sorted(files):
             if not file.startswith(".") and is_dicom(Path(name, file)):
                 yield Path(name, file)
@@ -109,16 +113,18 @@ def find_series(files: Iterable[Path]) -> list[Series]:
         UserError: SimpleITK is not installed.
     """
     found: dict[tuple[Path, str], tuple[dict[str, str], list[Slice]]] = {}
+    names: dict[Path, set[str]] = defaultdict(set)
     damaged: set[Path] = set()
     for file in files:
         try:
             tags, one = _read_slice(file)
         except _NoSliceError:
-            if is_scan(file):
+            if is_stub(file) or is_scan(file):
                 damaged.add(file.parent)
             continue
+        names[file.parent].add(_without_digits(file))
         found.setdefault((file.parent, tags["series"]), (tags, []))[1].append(one)
-    damaged |= {folder for folder, _ in found if _has_stub(folder)}
+    damaged |= {folder for folder in names if _has_stub(folder, names[folder])}
     series = [
         Series(tags, tuple(slices), folder in damaged)
         for (folder, _), (tags, slices) in found.items()
@@ -126,11 +132,14 @@ def find_series(files: Iterable[Path]) -> list[Series]:
     return sorted(series, key=lambda one: (one.case, len(one.tags["number"]), one.tags["number"]))
 
 
-def _has_stub(folder: Path) -> bool:
-    """Whether a file is cut off or closed that is named as the DICOM files of ``folder`` are."""
-    files = [file for file in folder.iterdir() if not file.name.startswith(".") and file.is_file()]
-    stubs = [file for file in files if is_stub(file)]
-    return any(file.suffix in {stub.suffix for stub in stubs} and is_dicom(file) for file in files)
+def _has_stub(folder: Path, names: Collection[str]) -> bool:
+    """Whether a file is cut off or closed that is named, digits apart, as slices are."""
+    alike = (file for file in folder.iterdir() if _without_digits(file) in names)
+    return any(is_stub(file) for file in alike if file.is_file())
+
+
+def _without_digits(file: Path) -> str:
+    return re.sub(r"\d", "", file.name)
 
 
 def series_of(path: Path) -> Series:
@@ -265,7 +274,7 @@ def _read_slice(file: Path) -> tuple[dict[str, str], Slice]:
     try:
         position = tuple(map(float, tags["position"].split("\\")))
         orientation = tuple(map(float, tags["orientation"].split("\\")))
-        thickness = float(tags["thickness"] or 1)
+        thickness = float(tags["thickness"] or 0)
     except ValueError as error:
         raise _NoSliceError from error
     if len(position) != 3 or len(orientation) != 6:

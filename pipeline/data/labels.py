@@ -28,16 +28,23 @@ def read_labels(path: Path, task: Task, convention: str | None) -> Volume:
     if is_image(path) and len(task.classes) == 2:
         array = _of_two_classes(array)
     conventions = task.conventions if convention is None else (convention,)
-    known = sorted({0}.union(*(task.values(name).values() for name in conventions)))
+    known = {name: {0, *task.values(name).values()} for name in conventions}
     flat = array.reshape(-1, order="A")  # as it lies in memory, which is faster to go through
-    unknown = np.setdiff1d(flat[flat != 0], known)  # few are not zero, and sorting is slow
-    if unknown.size:
-        what = (
-            f"holds the label value {unknown[0]:g}, and the convention {' or '.join(conventions)} "
-            f"has only {', '.join(map(str, known))}"
+    values = np.unique(flat[flat != 0])  # few are not zero, and sorting is slow
+    if not any(values_of.issuperset(values.tolist()) for values_of in known.values()):
+        unknown = np.setdiff1d(values, sorted(set().union(*known.values())))
+        found = unknown[:1] if unknown.size else values
+        what = f"holds the label {_written(found)}, and " + " and ".join(
+            f"the convention {name} has only {', '.join(map(str, sorted(values_of)))}"
+            for name, values_of in known.items()
         )
         raise refusal("label-value", path, what, "name the convention that the file follows")
     return Volume(array.astype(np.uint8), volume.header)
+
+
+def _written(values: NDArray[Any]) -> str:
+    numbers = [f"{value:g}" if value % 1 == 0 else repr(float(value)) for value in values]
+    return f"value{'s' if len(numbers) > 1 else ''} {', '.join(numbers)}"
 
 
 def _of_two_classes(array: NDArray[Any]) -> NDArray[Any]:

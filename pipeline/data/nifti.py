@@ -180,8 +180,7 @@ def _scaling(header: Any, path: Path) -> tuple[float | None, float | None]:
 def _mend(header: Any) -> None:
     """Set what has one reading only: a qfac of 0 is 1, spacings have no sign, turns are units."""
     pixdim = header["pixdim"]
-    if pixdim[0] != -1:
-        pixdim[0] = 1
+    pixdim[0] = -1 if pixdim[0] < 0 else 1
     pixdim[1:4] = np.abs(pixdim[1:4])
     turn = np.array([header[name] for name in _TURN], np.float64)
     with np.errstate(all="ignore"):

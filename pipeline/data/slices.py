@@ -1,5 +1,6 @@
 """What a DICOM slice is, whether slices make up a volume, and where it lies."""
 
+import math
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -15,6 +16,9 @@ _TOLERANCE = 0.1
 
 _PIXELS, _END = (0x7FE0, 0x0010), (0xFFFE, 0xE0DD)
 """Tags before the pixels and, if they are compressed, after them."""
+
+_SHORTEST = 256
+"""Bytes of a preamble and what must follow it: kinds and numbers of the object and its coding."""
 
 _SCANS = tuple(b"1.2.840.10008.5.1.4.1.1." + kind for kind in (b"2", b"4", b"128"))
 """Kinds of DICOM objects that are slices of a scan."""
@@ -55,8 +59,8 @@ def is_dicom(path: Path) -> bool:
 
 
 def is_stub(path: Path) -> bool:
-    """Whether ``path`` ends before a DICOM file can say that it is one, or cannot be read."""
-    return path.stat().st_size < 132 or not os.access(path, os.R_OK)
+    """Whether ``path`` is shorter than what a DICOM file begins with, or cannot be read."""
+    return path.stat().st_size < _SHORTEST or not os.access(path, os.R_OK)
 
 
 def is_scan(path: Path) -> bool:
@@ -130,6 +134,11 @@ def _step(
 ) -> float:
     """The distance of neighbouring slices in mm."""
     if len(positions) == 1:
+        if not 0 < thickness < math.inf:
+            raise UserError(
+                f"{name} is one slice that does not say how thick it is: convert it to NIfTI by "
+                "another program"
+            )
         return thickness
     steps = np.diff(positions @ normal)
     usual = float(np.median(steps))

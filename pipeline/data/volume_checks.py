@@ -47,8 +47,8 @@ def check_grid(path: Path, volume: Placed) -> Iterator[Finding]:
     """Findings about where the voxels of a NIfTI file are."""
     yield from _spacing(path, volume)
     header = volume.header
-    if header.get_xyzt_units()[0] in ("meter", "micron"):
-        unit = {"meter": "metres", "micron": "micrometres"}[header.get_xyzt_units()[0]]
+    unit = {1: "metres", 3: "micrometres"}.get(int(header["xyzt_units"]) % 8)  # nifti1.h
+    if unit is not None:
         yield Finding(
             "units",
             path,

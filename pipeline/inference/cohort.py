@@ -14,7 +14,7 @@ from pipeline.errors import UserError
 from pipeline.inference.interruption import held
 from pipeline.inference.manifest import Entry, Manifest, windows, without_folders
 from pipeline.inference.planes import Planes
-from pipeline.inference.predictions import prediction_path
+from pipeline.inference.predictions import check_apart, prediction_path
 from pipeline.inference.steps import Job, Reading, Writing
 from pipeline.inference.workers import overlapped
 
@@ -82,7 +82,7 @@ def segment_cases(
         UserError: ``output_dir`` cannot be written, or holds files of the cases where predictions
             go, or predictions of another kind.
     """
-    _check_apart(cases, output_dir)
+    check_apart(cases, output_dir)
     options = _options(segmenter, cases, probabilities, overwrite)
     manifest = Manifest(output_dir, segmenter, convention, options)
     for name, text in (refused or {}).items():
@@ -111,18 +111,6 @@ def segment_cases(
             told.ended(job)
     manifest.end()
     return told.report.in_order([case.name for case in cases])
-
-
-def _check_apart(cases: Sequence[Case], output_dir: Path) -> None:
-    files = {path.resolve() for case in cases for path, _ in case.images}
-    files |= {case.label.resolve() for case in cases if case.label is not None}
-    for case in cases:
-        path = prediction_path(output_dir.absolute(), case.name, case.images[0][0])
-        if path.resolve() in files:
-            raise UserError(
-                f"{output_dir} holds the images or labels of cases, and the prediction of "
-                f"{case.name} would replace one: choose another output"
-            )
 
 
 @dataclass

@@ -1,6 +1,7 @@
 """Write predictions by the name of their case."""
 
 import json
+from collections.abc import Iterable
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -9,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.bundles import RECORD
+from pipeline.data.cases import Case
 from pipeline.data.pixels import is_image
 from pipeline.data.volumes import stem, write_volume
 from pipeline.errors import UserError
@@ -52,6 +54,24 @@ def write_record(output_dir: Path, task: Task, convention: str) -> None:
         UserError: the folder cannot be written, or holds predictions of another task or convention.
     """
     write_json(output_dir / RECORD, recorded(output_dir, task, convention))
+
+
+def check_apart(cases: Iterable[Case], output_dir: Path) -> None:
+    """Refuse a folder in which a prediction would replace an image or label of a case.
+
+    Raises:
+        UserError: naming the case.
+    """
+    cases = list(cases)
+    files = {path.resolve() for case in cases for path, _ in case.images}
+    files |= {case.label.resolve() for case in cases if case.label is not None}
+    for case in cases:
+        path = prediction_path(output_dir.absolute(), case.name, case.images[0][0])
+        if path.resolve() in files:
+            raise UserError(
+                f"{output_dir} holds the images or labels of cases, and the prediction of "
+                f"{case.name} would replace one: choose another output"
+            )
 
 
 def write_prediction(path: Path, like: Any, targets: Any, task: Task, convention: str) -> None:

@@ -176,8 +176,11 @@ class Checkpoints:
         if not isinstance(error, KeyboardInterrupt):
             raise error
         last = last_checkpoint(self.root)
-        what = "before the first checkpoint, so that nothing is kept: start anew"
-        if last is not None:
+        if last is None:
+            what = "before the first checkpoint, so that nothing is kept: start anew"
+            for weights in (self.root / WEIGHTS, (self.root / WEIGHTS).with_suffix(".pt")):
+                weights.unlink(missing_ok=True)  # of a validation before that checkpoint
+        else:
             self.complete(engine)
             what = f"the best weights are in {self.root / WEIGHTS}; --resume goes on from {last}"
         console.print(f"interrupted in epoch {engine.state.epoch}: {what}", soft_wrap=True)

@@ -1,13 +1,15 @@
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import nibabel as nib
 import numpy as np
+import PIL.Image
 import pytest
 
 from pipeline.data.admission import admit, findings
-from pipeline.data.cohorts import Case
+from pipeline.data.cohorts import Align, Case
 from pipeline.data.findings import CODES, Severity
 from pipeline.errors import UserError
 from pipeline.tasks import Task
@@ -228,6 +230,37 @@ def test_a_spacing_is_plausible_unusual_or_impossible(tmp_path, spacing, found):
 def test_a_grid_in_metres_is_pointed_out(tmp_path):
     path = save(tmp_path / "a.nii", brain(), units="meter")
     assert codes(Case("a", ((path, None),))) == ["units"]
+
+
+@pytest.mark.parametrize("units", [4, 66, 130, 255])
+def test_units_that_nifti_does_not_define_say_nothing(tmp_path, units):
+    def mark(image):
+        image.header["xyzt_units"] = units
+
+    path = save(tmp_path / "b.nii", brain(), edit=mark)
+    assert codes(Case("b", ((path, None),))) == []
+
+
+@pytest.mark.parametrize("length", [0, 40])
+def test_a_damaged_2d_mask_is_a_finding_of_its_case(tmp_path, length):
+    image, mask = tmp_path / "a.png", tmp_path / "a_mask.png"
+    PIL.Image.fromarray(brain()[3].astype(np.uint8)).save(image)
+    PIL.Image.fromarray(tumour()[2]).save(mask)
+    mask.write_bytes(mask.read_bytes()[:length])
+    (found,) = findings(Case("a", ((image, None),), mask), TASK, "brats2023")
+    assert (found.code, found.file) == ("unreadable-image", mask)
+
+
+def test_a_label_is_not_held_against_images_on_other_grids(case):
+    moved = AFFINE.copy()
+    moved[:3, 3] = 3
+    flair, t1 = (path for path, _ in case.images)
+    save(flair, np.where(tumour() > 0, 0, brain(0)))
+    save(t1, np.where(tumour() > 0, 0, brain(1)), moved)
+    aligned = replace(case, align=Align("grid"))
+    assert codes(aligned) == []
+    save(t1, np.where(tumour() > 0, 0, brain(1)))
+    assert codes(aligned) == ["label-outside"]
 
 
 def test_the_first_refusal_is_the_error_of_a_case(case):

@@ -93,6 +93,15 @@ def test_a_volume_that_lies_elsewhere_is_refused():
         bring_together(volumes, "grid")
 
 
+def test_a_blank_volume_is_not_said_to_lie_elsewhere():
+    fine = np.diag([0.5, 0.5, 0.5, 1])
+    volumes = {
+        "flair": volume_of(np.ones((4, 4, 4)), np.eye(4)),
+        "t1": volume_of(np.zeros((8, 8, 8)), fine),
+    }
+    assert not bring_together(volumes, "grid")[0]["t1"].array.any()
+
+
 def test_the_border_survives_the_rounding_of_a_rotated_grid():
     turned, motion = rigid((10, 20, 30), (0.1, 0.2, 0.3)), rigid((3, 5, 7), (1, 2, 3))
     reference = volume_of(np.zeros((5, 5, 5), np.float32), turned)

@@ -30,6 +30,18 @@ def write_case(folder, endings, prefix=None, suffix=".nii.gz"):
     touch(*(folder / f"{prefix}{ending}{suffix}" for ending in endings))
 
 
+def close(monkeypatch, folder):
+    """Let the system refuse to list ``folder``, whoever asks."""
+    scandir = os.scandir
+
+    def closed(path):
+        if Path(path) == folder:
+            raise PermissionError(EACCES, "Permission denied", str(path))
+        return scandir(path)
+
+    monkeypatch.setattr(os, "scandir", closed)
+
+
 def names_of(case):
     """File names of the images in the order of the task."""
     return tuple(path.name for path, _ in case.images)
@@ -187,7 +199,13 @@ def test_two_files_of_a_modality_refuse_their_case(tmp_path, files, cases):
     cohort = find_cohort(tmp_path, GLIOMA)
     assert [case.name for case in cohort.cases] == ["b"]
     assert cases in cohort.refused["c"]
-    assert find_labels(tmp_path)[0].keys() == {"b"}
+
+
+def test_a_reference_is_never_chosen_between_two(tmp_path):
+    touch(*(tmp_path / "c" / f"c_{name}.nii.gz" for name in ("flair", "seg", "label")))
+    write_case(tmp_path / "b", BRATS2018)
+    with pytest.raises(UserError, match="case c has two label files"):
+        find_labels(tmp_path)
 
 
 def test_halves_of_two_cases_in_one_folder_are_not_one(tmp_path):
@@ -204,37 +222,39 @@ def test_files_of_a_case_folder_may_begin_differently(tmp_path):
     assert [case.name for case in find_cohort(tmp_path, GLIOMA).cases] == ["a"]
 
 
-def test_the_only_case_of_a_flat_folder_is_named_by_its_files(tmp_path):
-    write_case(tmp_path / "incoming", BRATS2018, prefix="alice")
-    assert [case.name for case in find_cohort(tmp_path / "incoming", GLIOMA).cases] == ["alice"]
-    assert find_labels(tmp_path / "incoming")[0].keys() == {"alice"}
-
-
 def test_cases_whose_folders_give_them_one_name_are_refused(tmp_path):
     for folder in ("a/c", "b/c", "a_c"):
         write_case(tmp_path / folder, BRATS2018)
     cohort = find_cohort(tmp_path, GLIOMA)
     assert [case.name for case in cohort.cases] == ["b_c"]
     assert "2 cases of" in cohort.refused["a_c"]
-    assert find_labels(tmp_path)[0].keys() == {"b_c"}
+    with pytest.raises(UserError, match="have the name a_c"):
+        find_labels(tmp_path)
 
 
 @pytest.mark.parametrize("layout", ["folders", "pattern:{case}/{case}_{modality}.nii.gz"])
 def test_a_folder_that_cannot_be_listed_is_refused_by_name(tmp_path, layout, monkeypatch):
     for name in ("a", "b"):
         write_case(tmp_path / name, BRATS2018)
-    scandir = os.scandir
-
-    def closed(path):
-        if Path(path).name == "b":
-            raise PermissionError(EACCES, "Permission denied", str(path))
-        return scandir(path)
-
-    monkeypatch.setattr(os, "scandir", closed)
+    close(monkeypatch, tmp_path / "b")
     cohort = find_cohort(tmp_path, GLIOMA, layout)
     assert [case.name for case in cohort.cases] == ["a"]
     assert "cannot list the folder" in cohort.refused["b"]
     assert "make it readable" in cohort.refused["b"]
+
+
+def test_a_closed_folder_of_a_cases_name_is_told(tmp_path, monkeypatch):
+    write_case(tmp_path / "site1" / "b", BRATS2018)
+    (tmp_path / "b").mkdir()
+    close(monkeypatch, tmp_path / "b")
+    assert "2 cases of" in find_cohort(tmp_path, GLIOMA).refused["b"]
+
+
+def test_the_folder_of_a_disk_for_lost_files_is_no_case(tmp_path, monkeypatch):
+    write_case(tmp_path / "a", BRATS2018)
+    (tmp_path / "lost+found").mkdir()
+    close(monkeypatch, tmp_path / "lost+found")
+    assert find_cohort(tmp_path, GLIOMA).refused == {}
 
 
 def test_folders_without_a_modality_of_the_task_are_counted(tmp_path):

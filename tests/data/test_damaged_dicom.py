@@ -3,9 +3,12 @@
 import pytest
 
 from pipeline.data.cohorts import find_cohort
+from pipeline.data.conversion import convert
+from pipeline.data.layouts.dicom import find
 from pipeline.data.volumes import read_volume
 from pipeline.errors import UserError
-from tests.data.dicom_files import PATIENT, FakeSeries
+from tests.data.dicom_files import AXIAL, PATIENT, FakeSeries
+from tests.data.test_cohorts import close
 from tests.data.test_dicom import FLAIR
 
 
@@ -19,7 +22,7 @@ def test_a_damaged_slice_is_refused_without_path(tmp_path, missing):
     assert PATIENT not in str(error.value)
 
 
-@pytest.mark.parametrize("length", [0, 131])
+@pytest.mark.parametrize("length", [0, 131, 160, 195])
 def test_a_slice_without_its_beginning_is_refused_without_path(tmp_path, length):
     folder = FakeSeries().write(tmp_path / PATIENT)
     last = max(folder.iterdir())
@@ -31,5 +34,43 @@ def test_a_slice_without_its_beginning_is_refused_without_path(tmp_path, length)
 
 def test_a_short_note_beside_slices_is_no_damage(tmp_path):
     folder = FakeSeries().write(tmp_path / "a")
-    (folder / "note.txt").write_text("T1 before contrast")
+    for file in list(folder.iterdir()):
+        file.rename(file.with_suffix(""))
+    (folder / "VERSION").write_text("1.0")
     assert len(find_cohort(tmp_path, FLAIR).cases) == 1
+
+
+def test_names_that_are_numbers_alone_do_not_hide_a_cut_slice(tmp_path):
+    folder = FakeSeries().write(tmp_path / "a")
+    for number, file in enumerate(sorted(folder.iterdir())):
+        file.rename(folder / f"MR.1.2.840.{1000 + number}")
+    (folder / "MR.1.2.840.1003").write_bytes(b"")
+    (text,) = find_cohort(tmp_path, FLAIR).refused.values()
+    assert "lies beside a damaged file" in text
+
+
+@pytest.mark.parametrize("thickness", ["0", "-3", ""])
+def test_one_slice_that_does_not_say_how_thick_it_is_is_refused(tmp_path, thickness):
+    tags = {"0018|0050": thickness}
+    FakeSeries(positions=[(0, 0, 0)], orientations=[AXIAL], tags=tags).write(tmp_path / PATIENT)
+    (text,) = find_cohort(tmp_path, FLAIR).refused.values()
+    assert "is one slice that does not say how thick it is" in text
+
+
+def test_a_closed_folder_is_told_without_its_name(tmp_path, monkeypatch):
+    FakeSeries().write(tmp_path / "a")
+    (tmp_path / "ward 3" / PATIENT).mkdir(parents=True)
+    close(monkeypatch, tmp_path / "ward 3" / PATIENT)
+    cohort = find_cohort(tmp_path, FLAIR)
+    ((name, text),) = cohort.refused.items()
+    assert text.startswith(f"cannot list the folder of case {name} (Permission denied)")
+    assert PATIENT not in text
+    assert any(PATIENT in note for note in cohort.notes)
+    listing = find(tmp_path)
+    assert convert(listing.cases, tmp_path / "out")[1] == {name: [text]}
+
+
+def test_a_kind_of_scanner_that_is_not_known_is_no_name_of_a_file(tmp_path):
+    FakeSeries(description="x", tags={"0008|0060": "../../EVIL"}).write(tmp_path)
+    ((case),) = find(tmp_path).cases
+    assert case.files == {}

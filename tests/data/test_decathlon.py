@@ -38,6 +38,27 @@ def test_msd_channels_are_picked_by_name(tmp_path, modality, channels):
     assert case.label == tmp_path / "labelsTr" / "B_1.nii.gz"
 
 
+TASK01 = {"0": "background", "1": "edema", "2": "non-enhancing tumor", "3": "enhancing tumour"}
+SWAPPED = {"0": "background", "1": "necrotic and non-enhancing core", "2": "peritumoral edema"}
+
+
+@pytest.mark.parametrize(
+    ("labels", "convention"),
+    [
+        (TASK01, "msd_brats"),
+        (SWAPPED | {"3": "enhancing tumor"}, "brats2023"),
+        (SWAPPED | {"4": "enhancing tumor"}, "brats2018"),
+        ({name: int(value) for value, name in TASK01.items()}, "msd_brats"),
+        ({"0": "background", "1": "a", "2": "b", "3": "c"}, None),
+        ({}, "msd_brats"),
+        (None, "msd_brats"),
+    ],
+)
+def test_names_of_labels_tell_the_convention(tmp_path, labels, convention):
+    write_msd(tmp_path, labels=labels)
+    assert find_cohort(tmp_path, GLIOMA).convention == convention
+
+
 def test_an_msd_image_may_be_one_file_a_channel(tmp_path):
     files = [f"imagesTr/B_1_{channel}.nii.gz" for channel in range(2)]
     entry = {"image": files, "label": "labelsTr/B_1.nii.gz"}

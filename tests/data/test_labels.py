@@ -51,6 +51,19 @@ def test_a_value_unknown_to_the_convention_is_named_with_its_file(
         read_labels(path, task, convention)
 
 
+def test_values_that_no_convention_has_together_are_refused(tmp_path):
+    path = write(tmp_path / "a_seg.nii", [0, 1, 2, 3, 4])
+    sentence = "holds the label values 1, 2, 3, 4, and the convention brats2018 has only 0, 1, 2, 4"
+    with pytest.raises(UserError, match=sentence):
+        read_labels(path, GLIOMA, None)
+
+
+def test_a_value_that_is_almost_whole_is_written_out(tmp_path):
+    path = write(tmp_path / "a_seg.nii", [0, 1 - 6e-8])
+    with pytest.raises(UserError, match=r"holds the label value 0\.9999999"):
+        read_labels(path, GLIOMA, "brats2018")
+
+
 def test_a_label_file_has_one_channel(tmp_path):
     path = write(tmp_path / "a_seg.nii", [0, 1], shape=(2, 2, 2, 3))
     with pytest.raises(UserError, match=r"a_seg\.nii has the shape \(2, 2, 2, 3\)"):

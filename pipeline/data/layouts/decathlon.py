@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from pipeline.data.conventions import named_convention
 from pipeline.data.layouts.found import Found, Image, Listing, channel_names, read_json
 from pipeline.data.volumes import stem
 from pipeline.errors import UserError
@@ -35,7 +36,15 @@ def find(root: Path) -> Listing:
     if not entries:
         raise UserError(f"{source} lists no case")
     cases = tuple(_case(root, source, entry, channels) for entry in entries)
-    return Listing(source, cases, "msd_brats", tuple(channels))
+    return Listing(source, cases, _convention(parts.get("labels")), tuple(channels))
+
+
+def _convention(labels: Any) -> str | None:
+    """The one that names of labels by value tell; that of the decathlon where there are none."""
+    if not isinstance(labels, dict) or not labels:
+        return "msd_brats"
+    by_name = {str(name): int(value) for value, name in labels.items() if str(value).isdigit()}
+    return named_convention(by_name or labels)
 
 
 def _case(root: Path, source: Path, entry: Any, channels: Mapping[str, int]) -> Found:

@@ -2,11 +2,10 @@
 
 import re
 from collections import defaultdict
-from dataclasses import replace
 from pathlib import Path
 
 from pipeline.data.dicom import Series, check_series, dicom_files, find_series, hidden
-from pipeline.data.layouts.found import Found, Listing, unlisted
+from pipeline.data.layouts.found import Found, Listing
 from pipeline.errors import UserError
 
 _OTHER = r"adc|dwi|dti|diff|perf|asl\b|bold|\bswi|t2 ?\*|t2.?star|\bloc|scout|survey|\bmap\b"
@@ -15,6 +14,8 @@ _WITHOUT = r"pre(?!ss)|\bw/?o\b|without|\bnon"
 _CONTRAST = r"post(?!er)|gad|(?<![a-z])gd\b|contrast|\+ ?c\b|t1.?ce?\b|\bce\b|enhanc"
 _FLAIR = r"flair|t2f\b|dark.?fluid|\bfla\b"
 _T2 = r"t2"
+_KINDS = ("ct", "pt", "nm", "us")
+"""Of scanners whose volumes are known by the kind alone; a name of the file, so not just any."""
 
 
 def recognises(root: Path) -> bool:
@@ -34,7 +35,8 @@ def find(root: Path) -> Listing:
         studies[series.case].append(series)
     notes = tuple(_note(series) for study in studies.values() for series in study)
     cases = [_case(name, study) for name, study in studies.items()]
-    cases += [_unlisted(root, error) for error in closed]
+    notes += tuple(f"case {_unlisted(error).name} is {error.filename}" for error in closed)
+    cases += [_unlisted(error) for error in closed]
     return Listing(root, tuple(cases), described=True, notes=notes)
 
 
@@ -49,7 +51,8 @@ def told_modality(series: Series) -> str | None:
         modality = _described(text.lower().replace("_", " "), tags["agent"])
         if modality is not None:
             return modality
-    return None if tags["kind"] == "MR" else tags["kind"].lower() or None
+    kind = tags["kind"].lower()
+    return kind if kind in _KINDS else None
 
 
 def _described(text: str, agent: str) -> str | None:
@@ -87,8 +90,12 @@ def _case(name: str, study: list[Series]) -> Found:
     return Found(name, files, problems, private=True, meant=True)
 
 
-def _unlisted(root: Path, error: OSError) -> Found:
-    return replace(unlisted(root, error), name=hidden(error.filename), private=True)
+def _unlisted(error: OSError) -> Found:
+    name = hidden(str(error.filename))
+    problem = (
+        f"cannot list the folder of case {name} ({error.strerror}): make it readable, or move it"
+    )
+    return Found(name, {}, {"": problem}, private=True)
 
 
 def _note(series: Series) -> str:

@@ -9,7 +9,7 @@ from collections import Counter, defaultdict
 from collections.abc import Callable, Collection, Iterable, Iterator
 from pathlib import Path
 
-from pipeline.data.layouts.found import Listing, gathered, unlisted
+from pipeline.data.layouts.found import Listing, gathered, is_searched, unlisted
 from pipeline.data.modalities import ALIASES, canonical
 from pipeline.data.volumes import is_volume, stem
 
@@ -43,8 +43,7 @@ def _case_files(root: Path, on_error: _OnError) -> Iterator[tuple[Path, _Files]]
             prefix, modality = _split_name(path)
             groups[prefix].append((modality, path))
         if _is_one_case(groups.values()):
-            (common,) = groups if len(groups) == 1 and folder == root else ("",)
-            yield folder / common, [file for files in groups.values() for file in files]
+            yield folder, [file for files in groups.values() for file in files]
         else:
             yield from ((folder / prefix, files) for prefix, files in groups.items())
 
@@ -70,7 +69,7 @@ def _folders_of_volumes(
             folders.clear()
             continue
         seen.add(real)
-        folders[:] = sorted(folder for folder in folders if not folder.startswith("."))
+        folders[:] = sorted(filter(is_searched, folders))
         paths = [Path(name, file) for file in sorted(files) if is_volume(Path(file))]
         if paths:
             yield Path(name), paths

@@ -24,6 +24,7 @@ class Found:
         private: whether the paths may name a patient.
         meant: whether it is a case of the task for certain, whatever files it has.
         subject: who has several cases; None where each case is a subject.
+        ambiguous: whether it stands for several cases of its name, or has several labels.
     """
 
     name: str
@@ -32,6 +33,7 @@ class Found:
     private: bool = False
     meant: bool = False
     subject: str | None = None
+    ambiguous: bool = False
 
     def problem(self, modalities: Iterable[str]) -> str | None:
         """Why the case cannot be used for these canonical modalities, or None."""
@@ -70,7 +72,8 @@ def gathered(name: str, files: Iterable[tuple[str, Path]]) -> Found:
                 f"case {name} has two {modality} files, {other} and {path}: "
                 "keep one, or list the cases in a CSV file"
             )
-    return Found(name, {key: (path, None) for key, path in by_modality.items()}, problems)
+    images: dict[str, Image] = {key: (path, None) for key, path in by_modality.items()}
+    return Found(name, images, problems, ambiguous="label" in problems)
 
 
 def told_apart(listing: Listing) -> Listing:
@@ -81,16 +84,21 @@ def told_apart(listing: Listing) -> Listing:
     return replace(listing, cases=tuple(_only(listing, *same) for same in by_name.values()))
 
 
-def _only(listing: Listing, found: Found, *namesakes: Found) -> Found:
-    if not namesakes:
+def _only(listing: Listing, *namesakes: Found) -> Found:
+    found = namesakes[0]
+    if len(namesakes) == 1:
         return found
-    first, second = (next(iter(case.files.values()))[0] for case in (found, namesakes[0]))
+    known = [next(iter(case.files.values()))[0] for case in namesakes if case.files]
     problem = (
-        f"{1 + len(namesakes)} cases of {listing.source} have the name {found.name}, such as those "
-        f"of {first} and {second}: rename their files, or list the cases in a CSV file"
+        f"{len(namesakes)} cases of {listing.source} have the name {found.name}, such as those of "
+        f"{' and '.join(map(str, known[:2]))}: rename their files, or list the cases in a CSV file"
     )
-    images = {key: image for key, image in found.files.items() if key != "label"}
-    return replace(found, files=images, problems={"": problem})
+    return replace(found, problems={"": problem}, ambiguous=True)
+
+
+def is_searched(folder: str) -> bool:
+    """Whether a folder of this name may hold cases; hidden ones and that of a disk do not."""
+    return not folder.startswith(".") and folder != "lost+found"
 
 
 def unlisted(root: Path, error: OSError) -> Found:

@@ -61,7 +61,8 @@ def _listed(source: Path) -> set[str]:
     """Names of the images that a ``dataset.json`` of whatever form lists."""
     content = read_json(source)
     parts = content if isinstance(content, dict) else {}
-    entries = [*(parts.get("training") or []), *(parts.get("test") or [])]
+    listed = (parts.get(part) for part in ("training", "test"))
+    entries = [entry for part in listed if isinstance(part, list) for entry in part]
     images = (entry.get("image") if isinstance(entry, dict) else entry for entry in entries)
     return {Path(image).name for image in images if isinstance(image, str)}
 

@@ -5,7 +5,7 @@ import re
 from collections import defaultdict
 from pathlib import Path
 
-from pipeline.data.layouts.found import Listing, gathered, unlisted
+from pipeline.data.layouts.found import Listing, gathered, is_searched, unlisted
 from pipeline.data.modalities import canonical
 from pipeline.errors import UserError
 
@@ -24,7 +24,7 @@ def find(root: Path, pattern: str) -> Listing:
     cases: dict[str, list[tuple[str, Path]]] = defaultdict(list)
     closed: list[OSError] = []
     for folder, folders, files in os.walk(root, onerror=closed.append):
-        folders.sort()
+        folders[:] = sorted(filter(is_searched, folders))
         for file in sorted(files):
             path = Path(folder, file)
             match = expression.fullmatch(path.relative_to(root).as_posix())
