@@ -89,7 +89,7 @@ class Compare(Common):
         return Plan(
             taking_part,
             cohort,
-            folds(list(cohort.labelled), self.folds, self.split),
+            folds(cohort.subjects, self.folds, self.split),
             budget,
             Training(self.data, self.options()),
             self.device,

@@ -1,6 +1,6 @@
 """Which cases train and which validate, alike for all bundles."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping
 from pathlib import Path
 
 from pipeline.data.splits import Split
@@ -10,34 +10,37 @@ PARTS = 5
 """Of the cases, one of which validates where neither folds nor a split is asked for."""
 
 
-def folds(names: Sequence[str], count: int | None, split: Path | None) -> list[Split]:
+def folds(subjects: Mapping[str, str], count: int | None, split: Path | None) -> list[Split]:
     """The splits that every bundle is trained on.
 
-    Of K folds the first validates the cases 0, K, 2 K and so on of the sorted names, the second the
-    cases 1, K + 1 and so on. Without a number there is one: every fifth case validates.
+    Of K folds the first validates the subjects 0, K, 2 K and so on in the order of their names, the
+    second the subjects 1, K + 1 and so on. Without a number there is one: every fifth validates.
 
     Args:
-        names: of the labelled cases.
+        subjects: of the labelled cases, by the case; a case may be a subject of its own.
         count: number of folds; None for one.
         split: JSON file ``{"train": [case, ...], "validation": [case, ...]}`` in place of folds.
 
     Raises:
-        UserError: both are asked for, there are too few cases or folds, or the file is no split.
+        UserError: both are asked for, there are too few subjects or folds, or the file is no split.
     """
     if split is not None:
         if count is not None:
             raise UserError("--folds and --split cannot be both: leave one of the two out")
-        return [Split.read(split, names)]
-    parts = count or min(PARTS, len(names))
-    if not 2 <= parts <= len(names):
+        return [Split.read(split, list(subjects))]
+    ordered = sorted(set(subjects.values()))
+    parts = count or min(PARTS, len(ordered))
+    if not 2 <= parts <= len(ordered):
         raise UserError(
-            f"{len(names)} labelled cases cannot be split in {parts} folds: take 2 to "
-            f"{len(names)}, or give --split FILE"
+            f"labelled cases of {len(ordered)} subjects cannot be split in {parts} folds: take 2 "
+            f"to {len(ordered)}, or give --split FILE"
         )
-    ordered = sorted(names)
-    return [_fold(ordered, parts, index) for index in range(parts if count else 1)]
+    return [_fold(subjects, set(ordered[index::parts])) for index in range(parts if count else 1)]
 
 
-def _fold(ordered: Sequence[str], parts: int, index: int) -> Split:
-    validation = tuple(ordered[index::parts])
-    return Split(tuple(name for name in ordered if name not in validation), validation)
+def _fold(subjects: Mapping[str, str], validating: Collection[str]) -> Split:
+    names = sorted(subjects)
+    return Split(
+        tuple(name for name in names if subjects[name] not in validating),
+        tuple(name for name in names if subjects[name] in validating),
+    )

@@ -89,6 +89,11 @@ class Cohort:
         """The cases that have a label, by name."""
         return {case.name: case for case in self.cases if case.label is not None}
 
+    @property
+    def subjects(self) -> dict[str, str]:
+        """Whose each labelled case is, by the case; itself where it is the only one."""
+        return {name: case.subject or name for name, case in self.labelled.items()}
+
     def aligned(self, align: Align | None) -> "Cohort":
         """The cohort whose cases are brought onto the grid of their first modality."""
         return replace(self, cases=tuple(replace(case, align=align) for case in self.cases))

@@ -7,7 +7,7 @@ import pytest
 from pipeline.comparison.folds import folds
 from pipeline.errors import UserError
 
-NAMES = tuple("gfedcba")
+NAMES = dict(zip("gfedcba", "gfedcba", strict=True))
 
 
 def test_every_fifth_case_validates():
@@ -32,7 +32,14 @@ def test_a_file_takes_the_place_of_folds(tmp_path):
         folds(NAMES, 3, file)
 
 
-@pytest.mark.parametrize(("names", "count"), [(NAMES, 1), (NAMES, 8), (("a",), None)])
+@pytest.mark.parametrize(("names", "count"), [(NAMES, 1), (NAMES, 8), ({"a": "a"}, None)])
 def test_more_folds_than_cases_are_refused(names, count):
     with pytest.raises(UserError, match="cannot be split"):
         folds(names, count, None)
+
+
+def test_all_cases_of_a_subject_are_in_one_part():
+    subjects = {f"{subject}{session}": subject for subject in "abc" for session in (1, 2)}
+    splits = folds(subjects, 3, None)
+    assert [split.validation for split in splits] == [("a1", "a2"), ("b1", "b2"), ("c1", "c2")]
+    assert splits[0].train == ("b1", "b2", "c1", "c2")
