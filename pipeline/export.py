@@ -1,6 +1,7 @@
 """Export a bundle's network for runtimes that know nothing of this project."""
 
 import io
+import math
 import warnings
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -22,6 +23,8 @@ from pipeline.weights import read_weights
 
 TOLERANCE = 0.05
 """Of the largest logit: a difference that rounding cannot explain, and nothing is written."""
+
+_DIVISOR = 16  # of a network that tells none
 
 Files = Mapping[str, bytes]
 """The content of each file by its suffix."""
@@ -87,7 +90,9 @@ def export(
     config = bundle.config("inference")
     network: Any = ConfigParser(config).get_parsed_content("network_def")
     network = read_weights(network, weights or bundle.weights).eval()
-    example, other = images(network.divisor, config["spatial_dims"], bundle.task.in_channels)
+    example, other = images(
+        _divisor(network, bundle), config["spatial_dims"], bundle.task.in_channels
+    )
     try:
         files = form.write(network, example)
         parity = _parity(network, form.read(files), other)
@@ -122,6 +127,28 @@ def _check(form: Format, format_name: str, output: Path) -> None:
             )
     if output.suffix != form.suffix:
         raise UserError(f"--format {format_name} writes a {form.suffix}: end {output} in it")
+
+
+def divisor_of(network: nn.Module, windowing: Any) -> int:
+    """What sizes of images are to be multiples of; of MONAI's networks the bundle tells it.
+
+    Args:
+        network: that may tell it itself.
+        windowing: of the bundle's inferer, see ``pipeline.inference.plan.Windowing``.
+    """
+    own: int | None = getattr(network, "divisor", None)
+    if own is not None:
+        return own
+    if windowing.divisor > 1:
+        return int(windowing.divisor)
+    return math.gcd(_DIVISOR, *(windowing.patch_size or ()))
+
+
+def _divisor(network: nn.Module, bundle: Bundle) -> int:
+    from pipeline.inference.settings import Settings  # which asks for what another inferer lacks
+
+    own: int | None = getattr(network, "divisor", None)
+    return own or divisor_of(network, Settings.of(bundle, 1).windowing)
 
 
 def images(divisor: int, spatial_dims: int, in_channels: int) -> tuple[Tensor, Tensor]:

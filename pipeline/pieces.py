@@ -16,8 +16,11 @@ def largest_piece(mask: NDArray[Any]) -> NDArray[np.bool_]:
     largest = np.zeros(mask.shape, bool)
     if mask.any():
         box = ndimage.find_objects(mask.astype(np.uint8))[0]
-        pieces, _ = ndimage.label(mask[box], np.ones([3] * mask.ndim))
-        sizes = np.bincount(pieces.ravel())
+        pieces, count = ndimage.label(mask[box], np.ones([3] * mask.ndim))
+        # By planes, since bincount takes eight bytes for each number.
+        sizes = np.sum(
+            [np.bincount(plane.ravel(), minlength=count + 1) for plane in pieces], axis=0
+        )
         sizes[0] = 0
         largest[box] = pieces == sizes.argmax()
     return largest

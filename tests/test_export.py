@@ -13,7 +13,8 @@ from pipeline.bundles import Bundle, shipped
 from pipeline.errors import UserError
 from pipeline.export import FORMATS, export
 from pipeline.networks import UNet3D
-from pipeline.weights import read_weights
+from pipeline.runs import burnt_in
+from pipeline.weights import read_weights, write_weights
 from tests.shrunk import network_of, shrunk
 
 BUNDLES = sorted(shipped())
@@ -53,6 +54,16 @@ def test_the_files_compute_the_logits_of_other_sizes_and_batches(bundle, name, t
     torch.testing.assert_close(logits, eager(bundle, images), rtol=1e-4, atol=1e-4)
     assert parity.shape == (1, 4, 3 * DIVISOR, 3 * DIVISOR, 4 * DIVISOR)
     assert parity.difference <= 1e-4 * parity.largest
+
+
+def test_a_network_of_monai_is_exported(tmp_path):
+    segresnet = {"_target_": "SegResNet", "spatial_dims": 3, "in_channels": 4, "out_channels": 3}
+    bundle = Bundle(shutil.copytree(shipped()["unet3d"].root, tmp_path / "segresnet"))
+    file = bundle.config_file("inference")
+    file.write_text(burnt_in(file.read_text(), {"network_def": segresnet | {"init_filters": 8}}))
+    write_weights(network_of(bundle), bundle.weights)
+    output = tmp_path / f"network{FORMATS['torchscript'].suffix}"
+    assert export(bundle, "torchscript", output).shape == (1, 4, 48, 48, 64)
 
 
 @pytest.mark.slow

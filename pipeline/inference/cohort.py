@@ -1,5 +1,7 @@
 """Segment the cases of a cohort, each read and written beside the network's work on another."""
 
+import fcntl
+import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass, field, replace
@@ -11,6 +13,7 @@ import numpy as np
 
 from pipeline.data.cohorts import Case
 from pipeline.errors import UserError
+from pipeline.files import cannot_write
 from pipeline.inference.interruption import held
 from pipeline.inference.manifest import Entry, Manifest, windows, without_folders
 from pipeline.inference.planes import Planes
@@ -84,17 +87,6 @@ def segment_cases(
     """
     check_apart(cases, output_dir)
     options = _options(segmenter, cases, probabilities, overwrite)
-    manifest = Manifest(output_dir, segmenter, convention, options)
-    for name, text in (refused or {}).items():
-        manifest.add(name, Entry().finding("missing-file", text))
-    told = _Told(manifest, output_dir, on_case or (lambda _outcome, _name: None))
-    todo: list[tuple[Path, Case]] = []
-    for case in cases:
-        path = prediction_path(output_dir.absolute(), case.name, case.images[0][0])
-        if path.exists() and not overwrite:
-            told.left(case)
-        else:
-            todo.append((path, case))
     network = _Network(segmenter, probabilities)
     steps = (
         Reading(segmenter.task, tuple(segmenter.recipes), segmenter.limit.in_memory),
@@ -102,14 +94,29 @@ def segment_cases(
         Writing(segmenter.task, segmenter.rules, convention),
     )
     with (
+        _alone(output_dir),
         held(),
-        closing(manifest),
-        _temporary(output_dir) as folder,
-        closing(overlapped(_jobs(todo, folder), *steps, network.ahead, segmenter.release)) as jobs,
+        closing(Manifest(output_dir, segmenter, convention, options)) as manifest,
     ):
-        for job in jobs:
-            told.ended(job)
-    manifest.end()
+        for name, text in (refused or {}).items():
+            manifest.add(name, Entry().finding("missing-file", text))
+        told = _Told(manifest, output_dir, on_case or (lambda _outcome, _name: None))
+        todo: list[tuple[Path, Case]] = []
+        for case in cases:
+            path = prediction_path(output_dir.absolute(), case.name, case.images[0][0])
+            if path.exists() and not overwrite:
+                told.left(case)
+            else:
+                todo.append((path, case))
+        with (
+            _temporary(output_dir) as folder,
+            closing(
+                overlapped(_jobs(todo, folder), *steps, network.ahead, segmenter.release)
+            ) as jobs,
+        ):
+            for job in jobs:
+                told.ended(job)
+        manifest.end()
     return told.report.in_order([case.name for case in cases])
 
 
@@ -165,6 +172,26 @@ class _Network:
 def _jobs(cases: Sequence[tuple[Path, Case]], folder: Path) -> Iterator[Job]:
     for number, (path, case) in enumerate(cases):
         yield Job(case, path, folder / str(number))
+
+
+@contextmanager
+def _alone(output_dir: Path) -> Iterator[None]:
+    """Keep other segmentations out of the folder: of two records one would be lost."""
+    with cannot_write(output_dir):
+        output_dir.mkdir(parents=True, exist_ok=True)
+        folder = os.open(output_dir, os.O_RDONLY)
+    try:
+        try:
+            fcntl.flock(folder, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise UserError(
+                f"another segment is at work in {output_dir}: choose another output, or wait"
+            ) from error
+        except OSError:
+            pass  # a disk without locks
+        yield
+    finally:
+        os.close(folder)
 
 
 @contextmanager

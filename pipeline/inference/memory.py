@@ -19,7 +19,7 @@ SLACK = 48 * 2**20
 """Bytes for what is not counted: the interpreter's small objects, buffers of files."""
 
 _PLANES = 12  # planes of all channels that are held between the network and the file
-_AT_ONCE = 4  # bytes a voxel of codes, and of what rules make of them
+_AT_ONCE = 8  # bytes a voxel of codes, and of what rules make of them
 _OF_MEMORY = 0.8  # of the machine, where no limit is given
 
 

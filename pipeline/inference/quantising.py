@@ -142,6 +142,7 @@ def quantise(
     """
     _check(cases, calibration)
     segmenter = Segmenter(bundle, weights, "cpu", "openvino", threads)
+    entry = cache.entry_of(bundle, segmenter.weights[0], NAME)
     full = converted(bundle, segmenter.weights[0], "openvino")
     memory = _MEMORY * bytes_per_voxel(full)
     calibrating, scored = shares(cases)
@@ -162,7 +163,7 @@ def quantise(
             _scored(small, work / "after", *how),
         )
         if not told.reason:
-            entry = cache.entry_of(bundle, segmenter.weights[0], NAME)
+            cache.check_unchanged(entry, bundle, segmenter.weights[0], NAME)
             _keep(entry, work, told.to_json() | {"bytes_per_voxel": memory})
     return told
 

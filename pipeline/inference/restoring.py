@@ -6,13 +6,23 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from pipeline.errors import UserError
 from pipeline.inference.grid import Grid
 from pipeline.inference.resampling import resampled
 from pipeline.tasks import Task
 
 
 def activated(logits: NDArray[np.floating[Any]], task: Task) -> NDArray[np.float32]:
-    """Probabilities of logits (n, out_channels, *S): sigmoid of regions, softmax of classes."""
+    """Probabilities of logits (n, out_channels, *S): sigmoid of regions, softmax of classes.
+
+    Raises:
+        UserError: a logit is not finite, so that nothing is known of its voxel.
+    """
+    if not np.isfinite(logits).all():
+        raise UserError(
+            "the network gave numbers that are not finite: its weights are damaged or its training "
+            "diverged, or half precision does not suit it (--device cpu)"
+        )
     if task.regions:
         probabilities: NDArray[np.float32] = np.negative(logits, dtype=np.float32)
         with np.errstate(over="ignore"):

@@ -8,6 +8,7 @@ from monai.data import MetaTensor
 from monai.transforms import Compose, Invertd, Transform
 from torch import Tensor
 
+from pipeline.errors import UserError, nearest
 from pipeline.pieces import largest_piece
 from pipeline.tasks import PAINT_ORDER, Task
 
@@ -24,6 +25,10 @@ class Restore(Transform):
         largest: the target of which only the largest connected piece (26 neighbours) is kept, and
             of overlapping regions what lies in it; None keeps everything.
 
+    Raises:
+        UserError: a rule names no target of the task. One of glioma regions in ``smallest`` has no
+            meaning for another task, and is left out.
+
     Shape:
         pred (out_channels, *working) -> (targets, *input); a label of class numbers (1, *input)
         becomes (targets, *input) too.
@@ -38,8 +43,16 @@ class Restore(Transform):
     ) -> None:
         self.task = Task.of(task)
         self.invert = Invertd("pred", preprocessing, orig_keys="image", nearest_interp=False)
-        self.smallest = dict(smallest or {})
-        self.largest = largest
+        named = {*(smallest or {}), *([largest] if largest else [])}
+        for name in named - {*self.task.targets, *(region for region, _ in PAINT_ORDER)}:
+            raise UserError(
+                f"postprocessing names {name!r}, no target of the task: "
+                f"{nearest(str(name), self.task.targets)}"
+            )
+        self.smallest = {
+            name: needed for name, needed in (smallest or {}).items() if name in self.task.targets
+        }
+        self.largest = largest if largest in self.task.targets else None
 
     def __call__(self, sample: Mapping[str, Any]) -> dict[str, Any]:
         restored = {**sample, "pred": self.targets(self.probabilities(sample))}

@@ -2,8 +2,10 @@
 
 import re
 import shlex
+import shutil
 from math import log
 
+import numpy as np
 import pytest
 import torch
 from monai.bundle import ConfigParser
@@ -12,6 +14,9 @@ from torch import nn
 
 from pipeline.arguments import parse_overrides
 from pipeline.bundles import Bundle, shipped
+from pipeline.inference.codes import cleaned
+from pipeline.inference.settings import Settings
+from pipeline.runs import burnt_in
 from tests.shrunk import network_of, widths
 
 BUNDLES = shipped()
@@ -116,6 +121,24 @@ def test_no_new_net_segments_another_task_by_its_task_key_alone():
     restore = recipe(BUNDLES["no_new_net"], task=task)
     probabilities = torch.tensor([0.0, 1.0]).reshape(2, 1, 1, 1)
     assert restore.get_parsed_content("postprocessing").targets(probabilities).item() == 1
+
+
+@pytest.mark.parametrize(
+    "task",
+    [
+        {"modalities": ["mri"], "classes": ["background", "anterior"]},
+        {"modalities": ["mri"], "regions": ["WT"]},
+    ],
+    ids=["classes", "regions"],
+)
+@pytest.mark.parametrize("name", [name for name in BUNDLES if name != "u2net"])
+def test_rules_of_a_bundle_are_those_of_its_task(tmp_path, name, task):
+    copied = Bundle(shutil.copytree(BUNDLES[name].root, tmp_path / name))
+    file = copied.config_file("inference")
+    file.write_text(burnt_in(file.read_text(), {"task": task}))
+    settings = Settings.of(copied, divisor=1)
+    codes = np.ones((2, 2, 2), np.uint8)
+    assert cleaned(codes, settings.task, settings.rules).all()
 
 
 def undecided() -> tuple[list[torch.Tensor], torch.Tensor]:

@@ -1,5 +1,6 @@
 """Cases of a cohort segmented one after the other, read and written beside it."""
 
+import fcntl
 import json
 import os
 import shutil
@@ -227,6 +228,17 @@ def test_a_record_that_takes_long_to_write_is_complete_in_the_end(
     assert told == [0, 0, 0]
     assert len(record(tmp_path)["cases"]) == len(cases) == 3
     assert record(tmp_path)["ended"] is not None
+
+
+def test_a_folder_is_of_one_segmentation_at_a_time(segment, cases, tmp_path):
+    (tmp_path / "out").mkdir()
+    other = os.open(tmp_path / "out", os.O_RDONLY)
+    fcntl.flock(other, fcntl.LOCK_EX)
+    with pytest.raises(UserError, match=r"another segment is at work in .*: choose another output"):
+        segment(cases)
+    assert files(tmp_path) == []
+    os.close(other)
+    assert segment(cases).written == ["a", "b", "c"]
 
 
 def test_a_folder_that_cannot_be_written_is_told_at_once(segment, cases, tmp_path):

@@ -9,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from monai.data import MetaTensor
 
+from pipeline.errors import UserError
 from pipeline.inference.grid import Grid, working_grid
 from pipeline.inference.restoring import activated, native_planes
 from pipeline.recipe import Recipe
@@ -19,6 +20,15 @@ from tests.inference.on_working_grids import TASK, stock
 from tests.inference.test_preparing import ANGLES, CODES, FIXED, SHAPES, SHEARED, SPACINGS
 
 CLASSES = Task(("mri",), classes=("background", "first", "second"))
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
+@pytest.mark.parametrize("task", [TASK, CLASSES])
+def test_logits_that_are_not_finite_are_no_background(task, value):
+    logits = np.zeros((1, task.out_channels, 2, 2), np.float32)
+    logits[0, 1, 1, 1] = value
+    with pytest.raises(UserError, match="numbers that are not finite: its weights are damaged"):
+        activated(logits, task)
 
 
 def stored(volume: np.ndarray, lying: Grid) -> np.ndarray:

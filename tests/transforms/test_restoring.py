@@ -7,6 +7,7 @@ import torch
 from monai.data import MetaTensor
 from scipy.spatial.transform import Rotation
 
+from pipeline.errors import UserError
 from pipeline.tasks import CONVENTIONS, Task
 from pipeline.transforms import Restore, paint, preprocessing
 
@@ -197,6 +198,13 @@ def test_a_target_smaller_than_asked_for_becomes_empty(tmp_path, task, voxels, k
     assert targets[name].sum() == (5 if kept else 0)
     other = "WT" if task is REGIONS else "liver"
     assert targets[other].sum() == SHAPE[1] * SHAPE[2]
+
+
+@pytest.mark.parametrize("rule", [{"smallest": {"tumor": 5}}, {"largest": "tumor"}])
+def test_a_rule_for_no_target_of_the_task_is_refused_with_the_nearest(tmp_path, rule):
+    _, forward = load(tmp_path, grid(), {}, CLASSES)
+    with pytest.raises(UserError, match=r"names 'tumor', no target of the task: .*tumour"):
+        Restore(CLASSES, forward, **rule)
 
 
 @pytest.mark.parametrize("task", [REGIONS, CLASSES])

@@ -1,6 +1,5 @@
 """A bundle's network as PyTorch runs it, as it is or compiled."""
 
-import math
 from pathlib import Path
 
 import torch
@@ -9,16 +8,14 @@ from torch import nn
 
 from pipeline.bundles import Bundle
 from pipeline.errors import UserError
+from pipeline.export import divisor_of
 from pipeline.inference.backends import cache
 from pipeline.inference.backends.backend import Model
 from pipeline.inference.backends.compiled import Compiled
 from pipeline.inference.backends.eager import Eager
 from pipeline.inference.backends.machine import threaded
-from pipeline.inference.plan import Windowing
 from pipeline.inference.settings import Settings
 from pipeline.weights import read_weights
-
-_DIVISOR = 16  # of a network that tells none
 
 
 def network_of(bundle: Bundle, weights: Path) -> nn.Module:
@@ -29,16 +26,6 @@ def network_of(bundle: Bundle, weights: Path) -> nn.Module:
     """
     network = ConfigParser(bundle.config("inference")).get_parsed_content("network_def")
     return read_weights(network, weights).eval()
-
-
-def divisor_of(network: nn.Module, windowing: Windowing) -> int:
-    """What sizes of images are to be multiples of; of MONAI's networks the bundle tells it."""
-    own: int | None = getattr(network, "divisor", None)
-    if own is not None:
-        return own
-    if windowing.divisor > 1:
-        return windowing.divisor
-    return math.gcd(_DIVISOR, *(windowing.patch_size or ()))
 
 
 def torch_model(

@@ -61,8 +61,9 @@ def home() -> Path:
     Raises:
         UserError: it belongs to someone else, others may write in it, or it cannot be made.
     """
-    base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
-    path = Path(os.environ.get(VARIABLE) or Path(base) / "unet-bundles")
+    given = os.environ.get(VARIABLE)
+    base = os.environ.get("XDG_CACHE_HOME") or "~/.cache"
+    path = Path(given) if given else Path(base, "unet-bundles").expanduser()
     try:
         path.mkdir(mode=0o700, parents=True, exist_ok=True)
         status = path.stat()
@@ -99,6 +100,21 @@ def entry_of(bundle: Bundle, weights: Path, backend: str, device: str = "cpu") -
     return home() / f"{backend}-{digest[:32]}"
 
 
+def check_unchanged(
+    entry: Path, bundle: Bundle, weights: Path, backend: str, device: str = "cpu"
+) -> None:
+    """Refuse to keep what was made while the files changed that it is named by.
+
+    Raises:
+        UserError: ``entry`` is no more that of these files.
+    """
+    if entry_of(bundle, weights, backend, device) != entry:
+        raise UserError(
+            f"{weights} or the config of {bundle.name} changed while the network was converted: "
+            "run it again, on a copy if a training still writes there"
+        )
+
+
 def report_of(entry: Path) -> dict[str, Any] | None:
     """The report of ``entry``; None if there is none, or a file of it is missing or changed."""
     try:
@@ -116,7 +132,12 @@ def writing(entry: Path) -> Iterator[Path]:
     ``finish`` is to be called in it last.
     """
     _forget_what_was_cut_off()
-    part = Path(tempfile.mkdtemp(prefix=f".{entry.name}.", suffix=".part", dir=home()))
+    try:
+        part = Path(tempfile.mkdtemp(prefix=f".{entry.name}.", suffix=".part", dir=home()))
+    except OSError as error:
+        raise UserError(
+            f"cannot write the cache {home()} ({error.strerror}): set {VARIABLE} to another folder"
+        ) from error
     try:
         yield part
         if report_of(entry) is None:

@@ -19,11 +19,11 @@ from torch import Tensor, nn
 
 from pipeline.bundles import Bundle
 from pipeline.errors import UserError
-from pipeline.export import images, reason, write_onnx
+from pipeline.export import divisor_of, images, reason, write_onnx
 from pipeline.files import write_bytes, write_json
 from pipeline.inference.backends import cache, openvino
 from pipeline.inference.backends.backend import Array
-from pipeline.inference.backends.by_torch import divisor_of, network_of
+from pipeline.inference.backends.by_torch import network_of
 from pipeline.inference.backends.channels import fill_channels
 from pipeline.inference.backends.compiled import Compiled
 from pipeline.inference.backends.eager import Eager
@@ -80,6 +80,8 @@ def main() -> None:
             bundle, Path(arguments["weights"]), arguments["backend"], arguments["device"], folder
         )
     except UserError as error:
+        if isinstance(error.__cause__, OSError):  # a full disk is no mistake: auto goes on
+            raise
         write_bytes(folder / cache.MISTAKE, str(error).encode())
 
 
@@ -112,7 +114,7 @@ def convert(bundle: Bundle, weights: Path, backend: str, device: str, folder: Pa
         report |= {"parity": [asdict(one) for one in parities]} | _verdict(parities, kind)
     except OutOfMemory as error:
         raise MemoryError(str(error)) from error  # no mistake of the user: auto goes on
-    except UserError:
+    except (UserError, OSError):
         raise
     except Exception as error:
         if _for_want_of_memory(error):
@@ -185,7 +187,10 @@ def _openvino(network: nn.Module, example: Tensor, _device: str, folder: Path) -
     model = core().read_model(write_onnx(network, example, OPSET)[".onnx"])
     fill_channels(model)
     rewrite_norms(model)
-    imported().save_model(model, folder / openvino.FILE, compress_to_fp16=False)
+    try:
+        imported().save_model(model, folder / openvino.FILE, compress_to_fp16=False)
+    except RuntimeError as error:
+        raise OSError(f"cannot write {folder} ({reason(error)})") from error
     return openvino.OpenVINO(folder, 0, threads=torch.get_num_threads())
 
 

@@ -98,3 +98,4 @@ def _convert(bundle: Bundle, weights: Path, backend: str, device: str, entry: Pa
             raise Unusable(
                 f"its conversion ended with status {done.returncode} ({said}); take another backend"
             )
+        cache.check_unchanged(entry, bundle, weights, backend, device)

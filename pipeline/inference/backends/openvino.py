@@ -56,7 +56,7 @@ class OpenVINO:
         self.name = name
         self._bytes_per_voxel = bytes_per_voxel
         self._file = folder / FILE
-        self._weights = self._file.with_suffix(".bin")
+        self._weights_bytes = self._file.with_suffix(".bin").stat().st_size
         self._model: Any = None
         self._reading = Thread(target=self._read_model, daemon=True)
         self._reading.start()  # the network is there once the first case is read
@@ -92,7 +92,7 @@ class OpenVINO:
     def peak_bytes(self, shape: tuple[int, ...]) -> int:
         """What one call takes at its peak, in bytes; see ``Backend``."""
         copies = _COPIES if self._compiled is None else _COPIES - 1  # one is there
-        weights = copies * self._weights.stat().st_size
+        weights = copies * self._weights_bytes
         return int(_FACTOR * self._bytes_per_voxel * voxels(shape)) + _CONSTANT + weights
 
     def free_bytes(self) -> int | None:

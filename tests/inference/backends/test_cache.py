@@ -84,6 +84,18 @@ def test_what_fails_leaves_nothing(own):
 
 
 @pytest.mark.usefixtures("own")
+def test_what_was_made_while_the_weights_changed_is_not_kept(tmp_path):
+    bundle = shrunk(shipped()["unet3d"], tmp_path / "unet3d")
+    entry = cache.entry_of(bundle, bundle.weights, "openvino")
+    cache.check_unchanged(entry, bundle, bundle.weights, "openvino")
+    network = network_of(bundle)
+    next(network.parameters()).data += 1
+    write_weights(network, bundle.weights)
+    with pytest.raises(UserError, match="changed while the network was converted: run it again"):
+        cache.check_unchanged(entry, bundle, bundle.weights, "openvino")
+
+
+@pytest.mark.usefixtures("own")
 def test_what_decides_a_conversion_is_in_its_name(tmp_path):
     bundle = shrunk(shipped()["u2net"], tmp_path / "u2net")
     names = {cache.entry_of(bundle, bundle.weights, "openvino")}
