@@ -17,10 +17,9 @@ def largest_piece(mask: NDArray[Any]) -> NDArray[np.bool_]:
     if mask.any():
         box = ndimage.find_objects(mask.astype(np.uint8))[0]
         pieces, count = ndimage.label(mask[box], np.ones([3] * mask.ndim))
-        # By planes, since bincount takes eight bytes for each number.
-        sizes = np.sum(
-            [np.bincount(plane.ravel(), minlength=count + 1) for plane in pieces], axis=0
-        )
+        sizes = np.zeros(count + 1, np.int64)
+        for plane in pieces:  # since bincount takes eight bytes for each number
+            sizes += np.bincount(plane.ravel(), minlength=count + 1)
         sizes[0] = 0
         largest[box] = pieces == sizes.argmax()
     return largest

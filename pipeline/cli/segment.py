@@ -78,10 +78,10 @@ class Segment(Common):
         segmenter = self.segmenter(bundles)
         if self.plan:
             return self.tell_plans(segmenter, cohort)
-        from pipeline.inference.predictions import check_apart, write_record
+        from pipeline.inference.predictions import check_apart, recorded
 
         check_apart(cohort.cases, self.output)
-        write_record(self.output, segmenter.task, convention)
+        recorded(self.output, segmenter.task, convention)  # refuses what is of another task
         tell(cohort)
         report = self.segmented(segmenter, cohort, convention)
         if self.align is not None:

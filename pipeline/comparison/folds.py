@@ -29,6 +29,11 @@ def folds(subjects: Mapping[str, str], count: int | None, split: Path | None) ->
             raise UserError("--folds and --split cannot be both: leave one of the two out")
         return [Split.read(split, list(subjects))]
     ordered = sorted(set(subjects.values()))
+    if len(ordered) < 2:
+        raise UserError(
+            "labelled cases of one subject cannot be split: give two subjects or more, or "
+            "--split FILE"
+        )
     parts = count or min(PARTS, len(ordered))
     if not 2 <= parts <= len(ordered):
         raise UserError(

@@ -113,7 +113,7 @@ def find_series(files: Iterable[Path]) -> list[Series]:
         UserError: SimpleITK is not installed.
     """
     found: dict[tuple[Path, str], tuple[dict[str, str], list[Slice]]] = {}
-    names: dict[Path, set[str]] = defaultdict(set)
+    names: dict[Path, set[str]] = defaultdict(set)  # of slices, by folder
     damaged: set[Path] = set()
     for file in files:
         try:
@@ -122,7 +122,7 @@ def find_series(files: Iterable[Path]) -> list[Series]:
             if is_stub(file) or is_scan(file):
                 damaged.add(file.parent)
             continue
-        names[file.parent].add(_without_digits(file))
+        names[file.parent] |= _likenesses(file)
         found.setdefault((file.parent, tags["series"]), (tags, []))[1].append(one)
     damaged |= {folder for folder in names if _has_stub(folder, names[folder])}
     series = [
@@ -133,13 +133,16 @@ def find_series(files: Iterable[Path]) -> list[Series]:
 
 
 def _has_stub(folder: Path, names: Collection[str]) -> bool:
-    """Whether a file is cut off or closed that is named, digits apart, as slices are."""
-    alike = (file for file in folder.iterdir() if _without_digits(file) in names)
+    """Whether a file is cut off or closed that is named like slices are."""
+    alike = (file for file in folder.iterdir() if not _likenesses(file).isdisjoint(names))
     return any(is_stub(file) for file in alike if file.is_file())
 
 
-def _without_digits(file: Path) -> str:
-    return re.sub(r"\d", "", file.name)
+def _likenesses(file: Path) -> set[str]:
+    """What names of slices have in common: all but their digits, or a suffix of letters."""
+    without_digits = re.sub(r"\d", "", file.name)
+    has_letters = file.suffix.strip(".0123456789") != ""
+    return {without_digits, f"*{file.suffix}"} if has_letters else {without_digits}
 
 
 def series_of(path: Path) -> Series:

@@ -5,12 +5,15 @@ from pathlib import Path
 from typing import Any
 
 from ignite.engine import Engine, Events
+from monai.engines import IterationEvents
 
 from pipeline.bundles import RECORD
 from pipeline.data.cohorts import Cohort
 from pipeline.data.volumes import read_header
+from pipeline.errors import UserError
 from pipeline.files import write_json
 from pipeline.inference.predictions import prediction_path, recorded, write_prediction
+from pipeline.inference.restoring import NOT_FINITE
 from pipeline.tasks import Task
 
 
@@ -31,6 +34,7 @@ class SavePredictions:
     def attach(self, engine: Engine) -> None:
         """Listen to the evaluator."""
         engine.add_event_handler(Events.STARTED, self.begin)
+        engine.add_event_handler(IterationEvents.FORWARD_COMPLETED, self.check)
         engine.add_event_handler(Events.ITERATION_COMPLETED, self)
 
     def begin(self, engine: Engine) -> None:
@@ -38,6 +42,15 @@ class SavePredictions:
         known = recorded(self.output_dir, self.task, self.convention)
         record = {key: known[key] for key in ("task", "labels")}
         write_json(self.output_dir / RECORD, record)
+
+    def check(self, engine: Engine) -> None:
+        """Refuse logits that are not finite, of which a label map would make background.
+
+        Raises:
+            UserError: one is not.
+        """
+        if not engine.state.output["pred"].isfinite().all():
+            raise UserError(NOT_FINITE)
 
     def __call__(self, engine: Engine) -> None:
         """Write the cases of this iteration."""

@@ -14,7 +14,6 @@ from pipeline.data.cases import Case
 from pipeline.data.pixels import is_image
 from pipeline.data.volumes import stem, write_volume
 from pipeline.errors import UserError
-from pipeline.files import write_json
 from pipeline.inference.codes import THRESHOLD, coded, painted
 from pipeline.tasks import Task
 
@@ -45,15 +44,6 @@ def recorded(output_dir: Path, task: Task, convention: str) -> dict[str, Any]:
             "choose another output"
         )
     return content
-
-
-def write_record(output_dir: Path, task: Task, convention: str) -> None:
-    """Write beside the predictions what they are, so that they can be scored.
-
-    Raises:
-        UserError: the folder cannot be written, or holds predictions of another task or convention.
-    """
-    write_json(output_dir / RECORD, recorded(output_dir, task, convention))
 
 
 def check_apart(cases: Iterable[Case], output_dir: Path) -> None:

@@ -11,6 +11,11 @@ from pipeline.inference.grid import Grid
 from pipeline.inference.resampling import resampled
 from pipeline.tasks import Task
 
+NOT_FINITE = (
+    "the network gave numbers that are not finite: its weights are damaged or its training "
+    "diverged, or half precision does not suit it (--device cpu)"
+)
+
 
 def activated(logits: NDArray[np.floating[Any]], task: Task) -> NDArray[np.float32]:
     """Probabilities of logits (n, out_channels, *S): sigmoid of regions, softmax of classes.
@@ -19,10 +24,7 @@ def activated(logits: NDArray[np.floating[Any]], task: Task) -> NDArray[np.float
         UserError: a logit is not finite, so that nothing is known of its voxel.
     """
     if not np.isfinite(logits).all():
-        raise UserError(
-            "the network gave numbers that are not finite: its weights are damaged or its training "
-            "diverged, or half precision does not suit it (--device cpu)"
-        )
+        raise UserError(NOT_FINITE)
     if task.regions:
         probabilities: NDArray[np.float32] = np.negative(logits, dtype=np.float32)
         with np.errstate(over="ignore"):

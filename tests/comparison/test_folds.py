@@ -32,6 +32,11 @@ def test_a_file_takes_the_place_of_folds(tmp_path):
         folds(NAMES, 3, file)
 
 
+def test_cases_of_one_subject_cannot_be_split():
+    with pytest.raises(UserError, match="of one subject cannot be split: give two"):
+        folds({"a1": "a", "a2": "a"}, None, None)
+
+
 @pytest.mark.parametrize(("names", "count"), [(NAMES, 1), (NAMES, 8), ({"a": "a"}, None)])
 def test_more_folds_than_cases_are_refused(names, count):
     with pytest.raises(UserError, match="cannot be split"):

@@ -247,7 +247,7 @@ def test_a_closed_folder_of_a_cases_name_is_told(tmp_path, monkeypatch):
     write_case(tmp_path / "site1" / "b", BRATS2018)
     (tmp_path / "b").mkdir()
     close(monkeypatch, tmp_path / "b")
-    assert "2 cases of" in find_cohort(tmp_path, GLIOMA).refused["b"]
+    assert "cannot list the folder" in find_cohort(tmp_path, GLIOMA).refused["b"]
 
 
 def test_the_folder_of_a_disk_for_lost_files_is_no_case(tmp_path, monkeypatch):

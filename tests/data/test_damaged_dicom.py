@@ -40,11 +40,16 @@ def test_a_short_note_beside_slices_is_no_damage(tmp_path):
     assert len(find_cohort(tmp_path, FLAIR).cases) == 1
 
 
-def test_names_that_are_numbers_alone_do_not_hide_a_cut_slice(tmp_path):
+@pytest.mark.parametrize(
+    "names",
+    [[f"MR.1.2.840.{number}" for number in range(4)], ["3f.dcm", "9b.dcm", "a1.dcm", "ee.dcm"]],
+    ids=["numbers", "letters"],
+)
+def test_whatever_slices_are_named_a_cut_one_is_seen(tmp_path, names):
     folder = FakeSeries().write(tmp_path / "a")
-    for number, file in enumerate(sorted(folder.iterdir())):
-        file.rename(folder / f"MR.1.2.840.{1000 + number}")
-    (folder / "MR.1.2.840.1003").write_bytes(b"")
+    for name, file in zip(names, sorted(folder.iterdir()), strict=True):
+        file.rename(folder / name)
+    (folder / names[-1]).write_bytes(b"")
     (text,) = find_cohort(tmp_path, FLAIR).refused.values()
     assert "lies beside a damaged file" in text
 

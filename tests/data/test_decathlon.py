@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from pipeline.data.cohorts import find_cohort
+from pipeline.data.cohorts import find_cohort, find_labels
 from pipeline.errors import UserError
 from pipeline.tasks import Task
 from tests.data.test_cohorts import GLIOMA, touch
@@ -135,6 +135,12 @@ def test_cases_of_one_name_are_refused(tmp_path):
     assert "2 cases of" in cohort.refused["seg"]
     assert "p1" in cohort.refused["seg"]
     assert "p2" in cohort.refused["seg"]
+
+
+def test_test_images_of_one_name_do_not_touch_the_labels(tmp_path):
+    write_msd(tmp_path, test=[f"imagesTs/{number}/image.nii.gz" for number in (1, 2)])
+    assert find_labels(tmp_path)[0].keys() == {"B_1"}
+    assert "2 cases of" in find_cohort(tmp_path, GLIOMA).refused["image"]
 
 
 def test_names_that_end_in_four_digits_are_no_channels_of_nnunet(tmp_path):

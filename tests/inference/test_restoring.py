@@ -1,6 +1,7 @@
 """Probabilities that come plane by plane lie where MONAI's inverse puts them."""
 
 import tracemalloc
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -9,8 +10,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from monai.data import MetaTensor
 
+from pipeline.data.cases import Cohort
 from pipeline.errors import UserError
 from pipeline.inference.grid import Grid, working_grid
+from pipeline.inference.listener import SavePredictions
 from pipeline.inference.restoring import activated, native_planes
 from pipeline.recipe import Recipe
 from pipeline.tasks import Task
@@ -29,6 +32,13 @@ def test_logits_that_are_not_finite_are_no_background(task, value):
     logits[0, 1, 1, 1] = value
     with pytest.raises(UserError, match="numbers that are not finite: its weights are damaged"):
         activated(logits, task)
+
+
+def test_monais_own_command_refuses_such_logits_too(tmp_path):
+    listener = SavePredictions(TASK, Cohort(tmp_path, "classes", ()), str(tmp_path))
+    state = SimpleNamespace(output={"pred": torch.full((1, 3, 2, 2, 2), np.nan)})
+    with pytest.raises(UserError, match="numbers that are not finite"):
+        listener.check(SimpleNamespace(state=state))
 
 
 def stored(volume: np.ndarray, lying: Grid) -> np.ndarray:

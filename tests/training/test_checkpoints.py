@@ -36,10 +36,14 @@ def test_the_last_weights_replace_those_of_an_interruption(tmp_path):
 
 
 def test_an_interruption_before_the_first_checkpoint_leaves_nothing(tmp_path, capsys):
+    for name in (WEIGHTS, "models/model.pt"):  # of a validation before that checkpoint
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).touch()
+
     def step(_engine, _batch):
         raise KeyboardInterrupt
 
     with pytest.raises(SystemExit):
         trainer(nn.Linear(1, 1), tmp_path, step).run([0, 0])
     assert "nothing is kept: start anew" in " ".join(capsys.readouterr().err.split())
-    assert list(tmp_path.iterdir()) == []
+    assert list((tmp_path / "models").iterdir()) == []

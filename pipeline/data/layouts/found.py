@@ -24,7 +24,7 @@ class Found:
         private: whether the paths may name a patient.
         meant: whether it is a case of the task for certain, whatever files it has.
         subject: who has several cases; None where each case is a subject.
-        ambiguous: whether it stands for several cases of its name, or has several labels.
+        ambiguous: whether it has several labels, or stands for several cases that have one.
     """
 
     name: str
@@ -88,12 +88,16 @@ def _only(listing: Listing, *namesakes: Found) -> Found:
     found = namesakes[0]
     if len(namesakes) == 1:
         return found
-    known = [next(iter(case.files.values()))[0] for case in namesakes if case.files]
+    closed = next((case for case in namesakes if "" in case.problems), None)
+    if closed is not None:
+        return closed
+    first, second = (next(iter(case.files.values()))[0] for case in namesakes[:2])
     problem = (
-        f"{len(namesakes)} cases of {listing.source} have the name {found.name}, such as those of "
-        f"{' and '.join(map(str, known[:2]))}: rename their files, or list the cases in a CSV file"
+        f"{len(namesakes)} cases of {listing.source} have the name {found.name}, such as those "
+        f"of {first} and {second}: rename their files, or list the cases in a CSV file"
     )
-    return replace(found, problems={"": problem}, ambiguous=True)
+    labelled = any("label" in case.files for case in namesakes)
+    return replace(found, problems={"": problem}, ambiguous=labelled)
 
 
 def is_searched(folder: str) -> bool:

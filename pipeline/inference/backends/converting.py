@@ -18,7 +18,7 @@ import torch
 from torch import Tensor, nn
 
 from pipeline.bundles import Bundle
-from pipeline.errors import UserError
+from pipeline.errors import UserError, sentence
 from pipeline.export import divisor_of, images, reason, write_onnx
 from pipeline.files import write_bytes, write_json
 from pipeline.inference.backends import cache, openvino
@@ -79,10 +79,11 @@ def main() -> None:
         convert(
             bundle, Path(arguments["weights"]), arguments["backend"], arguments["device"], folder
         )
-    except UserError as error:
-        if isinstance(error.__cause__, OSError):  # a full disk is no mistake: auto goes on
-            raise
-        write_bytes(folder / cache.MISTAKE, str(error).encode())
+    except Exception as error:
+        mistake = sentence(error)
+        if mistake is None or isinstance(error.__cause__, OSError):
+            raise  # a full disk is no mistake: auto goes on
+        write_bytes(folder / cache.MISTAKE, mistake.encode())
 
 
 def convert(bundle: Bundle, weights: Path, backend: str, device: str, folder: Path) -> None:
