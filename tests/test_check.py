@@ -70,6 +70,19 @@ def test_check_takes_modalities_and_classes_from_a_dataset_json(unet_bundles, tm
     assert unet_bundles("check", tmp_path)[0] == 0
 
 
+def test_check_takes_the_task_of_a_test_set_from_the_file_beside_it(unet_bundles, tmp_path):
+    images = tmp_path / "imagesTs"
+    images.mkdir()
+    array = np.random.default_rng(0).normal(100, 10, (6, 5, 4)).astype(np.float32)
+    nib.save(nib.Nifti1Image(array, np.eye(4)), images / "a_0000.nii.gz")
+    labels = {"background": 0, "liver": 1}
+    description = {"channel_names": {"0": "CT"}, "labels": labels, "file_ending": ".nii.gz"}
+    (tmp_path / "dataset.json").write_text(json.dumps(description))
+    status, out, err = unet_bundles("check", images, "--json")
+    assert status == 0, err
+    assert list(json.loads(out)) == ["a"]
+
+
 def test_check_takes_a_limit(unet_bundles, two_cases):
     status, out, _ = unet_bundles("check", two_cases, "--json", "--max-gib", "0.0001")
     assert status == 1

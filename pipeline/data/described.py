@@ -10,10 +10,15 @@ from pipeline.tasks import Task
 def described_task(root: Path) -> Task | None:
     """Modalities and exclusive classes that ``root / "dataset.json"`` names, if it does.
 
+    Of a folder of images of nnU-Net, such as ``imagesTs``, it is the file beside that counts.
+
     Source: the format of MSD (Antonelli et al., 2022) and version 2 of that of nnU-Net.
     """
+    file = root / "dataset.json"
+    if not file.is_file() and root.name.startswith("images"):
+        file = root.absolute().parent / "dataset.json"
     try:
-        content = json.loads((root / "dataset.json").read_text())
+        content = json.loads(file.read_text())
         named = content.get("channel_names") or content["modality"]
         labels = content["labels"]
         if all(isinstance(value, int) for value in labels.values()):
