@@ -81,10 +81,16 @@ def parallel(network: nn.Module, find_unused_parameters: bool) -> nn.Module:
 
 
 def device(name: str | None = None) -> torch.device:
-    """The device called ``name``; without a name this process's GPU, or the CPU."""
-    if name is not None:
-        return torch.device(name)
-    return idist.device()
+    """The device called ``name``; without a name this process's GPU, or the CPU.
+
+    A GPU that is named becomes the current one, whose random state a checkpoint holds.
+    """
+    if name is None:
+        return idist.device()
+    named = torch.device(name)
+    if named.type == "cuda" and named.index is not None:
+        torch.cuda.set_device(named)
+    return named
 
 
 def keep_freed_memory() -> None:

@@ -1,8 +1,10 @@
 import json
 
 import numpy as np
+import pytest
 import torch
 
+from pipeline.distributed import device
 from pipeline.training.states import packed, randomness, restore_randomness, unpacked
 
 
@@ -30,3 +32,11 @@ def test_the_random_states_come_back():
     restore_randomness(unpacked(json.loads(text), tensors))
     assert torch.equal(torch.rand(3), expected[0])
     assert np.array_equal(np.random.rand(3), expected[1])  # noqa: NPY002
+
+
+@pytest.mark.parametrize(("name", "current"), [("cuda:1", [1]), ("cuda", []), ("cpu", [])])
+def test_a_gpu_that_is_named_is_the_one_whose_randomness_is_kept(monkeypatch, name, current):
+    chosen = []
+    monkeypatch.setattr(torch.cuda, "set_device", lambda device: chosen.append(device.index))
+    assert device(name) == torch.device(name)
+    assert chosen == current
