@@ -6,6 +6,7 @@ import pytest
 import tifffile
 import torch
 from ignite.engine import Engine
+from monai.engines import IterationEvents
 from PIL import Image
 
 from pipeline.data.cases import Case, Cohort
@@ -102,6 +103,7 @@ def test_an_evaluator_writes_images_for_images_and_volumes_for_volumes(tmp_path)
     Image.fromarray(bright_corner()).save(image)
     cohort = Cohort(tmp_path, "classes", ())
     engine = Engine(lambda _engine, batch: [{"pred": torch.ones(1, 20, 13, 1)} for _ in batch])
+    engine.register_events(*IterationEvents)
     SavePredictions(TWO, cohort, str(tmp_path / "out")).attach(engine)
     engine.run([[{"case": path.name[0], "source": str(path)}] for path in (volume, image)])
     assert {"a.nii.gz", "b.png"} <= {path.name for path in (tmp_path / "out").iterdir()}
