@@ -107,7 +107,7 @@ def find_labels(root: Path, layout: str | None = None) -> tuple[dict[str, Path],
     found = None if layout == "images" else listed(root, layout)
     cases = found[1].cases if found else ()
     for case in cases:
-        if case.ambiguous:
+        if case.ambiguous or case.is_closed:
             raise UserError(case.problems.get("") or case.problems["label"])
     labels = {case.name: case.files["label"][0] for case in cases if "label" in case.files}
     if not labels and layout != "images" and root.is_dir():

@@ -14,9 +14,10 @@ def described_task(root: Path) -> Task | None:
 
     Source: the format of MSD (Antonelli et al., 2022) and version 2 of that of nnU-Net.
     """
+    root = root.absolute()
     file = root / "dataset.json"
     if not file.is_file() and root.name.startswith("images"):
-        file = root.absolute().parent / "dataset.json"
+        file = root.parent / "dataset.json"
     try:
         content = json.loads(file.read_text())
         named = content.get("channel_names") or content["modality"]

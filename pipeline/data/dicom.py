@@ -134,7 +134,8 @@ def find_series(files: Iterable[Path]) -> list[Series]:
 
 def _has_stub(folder: Path, names: Collection[str]) -> bool:
     """Whether a file is cut off or closed that is named like slices are."""
-    alike = (file for file in folder.iterdir() if not _likenesses(file).isdisjoint(names))
+    seen = (file for file in folder.iterdir() if not file.name.startswith("."))
+    alike = (file for file in seen if not _likenesses(file).isdisjoint(names))
     return any(is_stub(file) for file in alike if file.is_file())
 
 

@@ -12,7 +12,7 @@ from pipeline.data.cohorts import Cohort
 from pipeline.data.volumes import read_header
 from pipeline.errors import UserError
 from pipeline.files import write_json
-from pipeline.inference.predictions import prediction_path, recorded, write_prediction
+from pipeline.inference.predictions import check_apart, prediction_path, recorded, write_prediction
 from pipeline.inference.restoring import NOT_FINITE
 from pipeline.tasks import Task
 
@@ -28,6 +28,7 @@ class SavePredictions:
 
     def __init__(self, task: Mapping[str, Any] | Task, cohort: Cohort, output_dir: str) -> None:
         self.task = Task.of(task)
+        self.cases = cohort.cases
         self.convention = cohort.convention or ""
         self.output_dir = Path(output_dir)
 
@@ -38,7 +39,12 @@ class SavePredictions:
         engine.add_event_handler(Events.ITERATION_COMPLETED, self)
 
     def begin(self, engine: Engine) -> None:
-        """Write beside the predictions what they are, and no more: all cases are made again."""
+        """Write beside the predictions what they are, and no more: all cases are made again.
+
+        Raises:
+            UserError: a prediction would replace an image.
+        """
+        check_apart(self.cases, self.output_dir)
         known = recorded(self.output_dir, self.task, self.convention)
         record = {key: known[key] for key in ("task", "labels")}
         write_json(self.output_dir / RECORD, record)

@@ -13,7 +13,7 @@ from pipeline.tasks import Task
 
 NOT_FINITE = (
     "the network gave numbers that are not finite: its weights are damaged or its training "
-    "diverged, or half precision does not suit it (--device cpu)"
+    "diverged, or half precision does not suit it: try another device"
 )
 
 

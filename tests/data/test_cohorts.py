@@ -241,6 +241,8 @@ def test_a_folder_that_cannot_be_listed_is_refused_by_name(tmp_path, layout, mon
     assert [case.name for case in cohort.cases] == ["a"]
     assert "cannot list the folder" in cohort.refused["b"]
     assert "make it readable" in cohort.refused["b"]
+    with pytest.raises(UserError, match="cannot list the folder"):
+        find_labels(tmp_path, layout)
 
 
 def test_a_closed_folder_of_a_cases_name_is_told(tmp_path, monkeypatch):

@@ -34,6 +34,8 @@ def test_a_slice_without_its_beginning_is_refused_without_path(tmp_path, length)
 
 def test_a_short_note_beside_slices_is_no_damage(tmp_path):
     folder = FakeSeries().write(tmp_path / "a")
+    (folder / f"._{min(folder.iterdir()).name}").write_bytes(b"hidden")
+    assert len(find_cohort(tmp_path, FLAIR).cases) == 1
     for file in list(folder.iterdir()):
         file.rename(file.with_suffix(""))
     (folder / "VERSION").write_text("1.0")

@@ -35,6 +35,11 @@ class Found:
     subject: str | None = None
     ambiguous: bool = False
 
+    @property
+    def is_closed(self) -> bool:
+        """Whether it stands for a folder that the system does not list."""
+        return "" in self.problems and not self.files
+
     def problem(self, modalities: Iterable[str]) -> str | None:
         """Why the case cannot be used for these canonical modalities, or None."""
         return next((self.problems[key] for key in ("", *modalities) if key in self.problems), None)
@@ -88,13 +93,13 @@ def _only(listing: Listing, *namesakes: Found) -> Found:
     found = namesakes[0]
     if len(namesakes) == 1:
         return found
-    closed = next((case for case in namesakes if "" in case.problems), None)
+    closed = next((case for case in namesakes if case.is_closed), None)
     if closed is not None:
         return closed
-    first, second = (next(iter(case.files.values()))[0] for case in namesakes[:2])
+    known = [next(iter(case.files.values()))[0] for case in namesakes if case.files]
     problem = (
-        f"{len(namesakes)} cases of {listing.source} have the name {found.name}, such as those "
-        f"of {first} and {second}: rename their files, or list the cases in a CSV file"
+        f"{len(namesakes)} cases of {listing.source} have the name {found.name}, such as those of "
+        f"{' and '.join(map(str, known[:2]))}: rename their files, or list the cases in a CSV file"
     )
     labelled = any("label" in case.files for case in namesakes)
     return replace(found, problems={"": problem}, ambiguous=labelled)

@@ -79,6 +79,8 @@ def main() -> None:
         convert(
             bundle, Path(arguments["weights"]), arguments["backend"], arguments["device"], folder
         )
+    except MemoryError:
+        raise  # another time there may be enough: auto goes on
     except Exception as error:
         mistake = sentence(error)
         if mistake is None or isinstance(error.__cause__, OSError):

@@ -1,6 +1,8 @@
 """Which backend is taken, and what is told where one cannot be."""
 
+import json
 import shutil
+import sys
 from importlib.util import find_spec
 
 import numpy as np
@@ -10,9 +12,10 @@ from torch import Tensor
 
 from pipeline.bundles import Bundle
 from pipeline.errors import UserError
-from pipeline.inference.backends import cache
+from pipeline.inference.backends import cache, converting
 from pipeline.inference.backends.entries import Unusable, converted
 from pipeline.inference.backends.loading import AUTO, load
+from pipeline.inference.engine import OutOfMemory
 from pipeline.networks import NoNewNet
 
 pytestmark = pytest.mark.skipif(
@@ -148,3 +151,24 @@ def test_compiled_without_a_compiler_is_told_in_one_sentence(small_bundles, tmp_
 def test_missing_weights_are_told(small_bundles, tmp_path):
     with pytest.raises(UserError, match=r"^no weights at .*nothing: give the safetensors file"):
         load(small_bundles[3], tmp_path / "nothing")
+
+
+@pytest.mark.parametrize(
+    ("error", "cause"),
+    [
+        (MemoryError("no room"), OutOfMemory("no room for a window")),
+        (UserError("cannot write x"), OSError("No space left on device")),
+    ],
+    ids=["memory", "disk"],
+)
+def test_want_of_room_is_no_mistake_that_ends_auto(tmp_path, monkeypatch, error, cause):
+    def convert(*_):
+        raise error from cause
+
+    monkeypatch.setattr(converting, "convert", convert)
+    arguments = {"root": "x", "domain": None, "weights": "y", "backend": "z", "device": "cpu"}
+    text = json.dumps(arguments | {"folder": str(tmp_path)})
+    monkeypatch.setattr(sys, "argv", ["converting", text])
+    with pytest.raises(type(error)):
+        converting.main()
+    assert list(tmp_path.iterdir()) == []
