@@ -111,6 +111,11 @@ def find_bundle(name: str, domain: str | None = None) -> Bundle:
         bundle = Bundle(Path(name), domain)
     elif name in (bundles := shipped()):
         bundle = Bundle(bundles[name].root, domain)
+    elif Path(name).is_dir():
+        raise UserError(
+            f"the folder {name} is no bundle, it has no configs/inference.yaml: give the folder of "
+            "a run or the name of a bundle"
+        )
     else:
         raise UserError(
             f"no bundle {name!r}, neither shipped nor a folder: {nearest(name, bundles)}"

@@ -18,14 +18,15 @@ def nearest(name: str, known: Iterable[str]) -> str:
         'known are unet3d, vnet'
     """
     names = sorted(known)
-    matches = get_close_matches(name, names, n=1)
+    matches = get_close_matches(name.lower(), [known.lower() for known in names], n=1)
     if not names:
         return "nothing can stand there"
-    return f"did you mean {matches[0]}?" if matches else f"known are {', '.join(names)}"
+    closest = next((known for known in names if known.lower() in matches), None)
+    return f"did you mean {closest}?" if closest else f"known are {', '.join(names)}"
 
 
 def sentence(error: BaseException) -> str | None:
-    """The text of the ``UserError`` behind ``error``, or None if there is none.
+    """What a user reads of ``error``: the ``UserError`` or closed file behind it, or None.
 
     Libraries wrap what a component raises, so the causes are searched; an error of a loader's
     worker process arrives as the text of all tracebacks.
@@ -35,5 +36,7 @@ def sentence(error: BaseException) -> str | None:
         text = str(cause)
         if isinstance(cause, UserError) or "UserError: " in text:
             return text.rpartition("UserError: ")[2].partition("\n\n")[0].strip()
+        if isinstance(cause, PermissionError) and cause.filename:
+            return f"{cause.filename} is closed to this user: open it, or choose another"
         cause = cause.__cause__ or cause.__context__
     return None

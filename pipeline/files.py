@@ -1,5 +1,6 @@
 """Write files whole or not at all."""
 
+import errno
 import json
 import os
 from collections.abc import Iterable, Iterator, Mapping
@@ -44,6 +45,21 @@ def write_json(path: Path, content: Mapping[str, Any]) -> None:
         UserError: the folder cannot be written.
     """
     write_bytes(path, (json.dumps(content, indent=2) + "\n").encode())
+
+
+def check_writable(folder: Path) -> None:
+    """Refuse now a ``folder`` in which nothing could be written later; it need not exist.
+
+    Raises:
+        UserError: it cannot be made or written.
+    """
+    with cannot_write(folder):
+        whole = folder.absolute()
+        there = next(path for path in (whole, *whole.parents) if path.exists())
+        if not there.is_dir():
+            raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR))
+        if not os.access(there, os.W_OK | os.X_OK):
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
 
 
 def beside(path: Path, kind: str) -> Path:

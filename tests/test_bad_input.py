@@ -129,6 +129,16 @@ def test_a_bundle_that_does_not_exist(unet_bundles, cohort, tmp_path):
     nothing_starts(result, "no bundle 'unet3'", "did you mean unet3d?")
 
 
+def test_a_bundle_by_the_name_of_its_network(unet_bundles, cohort, tmp_path):
+    result = unet_bundles("train", "UNetPlusPlus", "--data", cohort, "--output", tmp_path / "run")
+    nothing_starts(result, "no bundle 'UNetPlusPlus'", "did you mean unetplusplus?")
+
+
+def test_a_folder_that_is_no_bundle(unet_bundles, cohort, tmp_path):
+    result = unet_bundles("segment", cohort, "--images", cohort, "--output", tmp_path / "out")
+    nothing_starts(result, f"the folder {cohort} is no bundle", "give the folder of a run")
+
+
 @pytest.mark.parametrize("given", [["--images", "DIR"], ["unet3d", "--images", "DIR", "--weights"]])
 def test_nothing_where_a_bundle_or_a_file_belongs(unet_bundles, tmp_path, given):
     nothing_starts(unet_bundles("segment", *given, "--output", tmp_path / "out"), "name a bundle")
@@ -163,6 +173,16 @@ def test_a_misspelt_key(unet_bundles, cohort, tmp_path):
     arguments = ("train", "unet3d", "--data", cohort, "--output", tmp_path / "run")
     result = unet_bundles(*arguments, "--set", "max_epoch=3")
     nothing_starts(result, "'max_epoch'", "did you mean max_epochs?")
+
+
+@pytest.mark.parametrize(
+    ("key", "option"),
+    [("output_dir", "--output"), ("dataset_dir", "--data"), ("bundle_root", "the name")],
+)
+def test_a_key_that_an_option_gives(unet_bundles, cohort, tmp_path, key, option):
+    arguments = ("train", "unet3d", "--data", cohort, "--output", tmp_path / "run")
+    result = unet_bundles(*arguments, "--set", f"{key}={tmp_path}")
+    nothing_starts(result, f"--set cannot change {key}", option)
 
 
 def test_a_nested_misspelt_key(unet_bundles, cohort, tmp_path):
@@ -276,3 +296,22 @@ def test_a_training_into_an_unwritable_folder(unet_bundles, cohort, tmp_path):
     (tmp_path / "file").write_text("")
     arguments = ("train", "unet3d", "--data", cohort, "--output", tmp_path / "file" / "run")
     nothing_starts(unet_bundles(*arguments, "--set", *TINY), "cannot write", "another output")
+
+
+def test_a_disk_that_takes_no_file_is_told_before_cases_are_read(
+    unet_bundles, case, tmp_path, monkeypatch
+):
+    cut(case)
+    monkeypatch.setattr("os.access", lambda *_: False)
+    arguments = ("train", "unet3d", "--data", case.parent, "--output", tmp_path / "run")
+    result = unet_bundles(*arguments, "--set", *TINY)
+    nothing_starts(result, f"cannot write {tmp_path / 'run'} (Permission denied)")
+
+
+def test_a_file_that_is_closed_is_named(unet_bundles, run, cohort, tmp_path, monkeypatch):
+    def closed(path: Path) -> bool:
+        raise PermissionError(13, "Permission denied", str(path))
+
+    monkeypatch.setattr(Path, "is_dir", closed)
+    result = unet_bundles("segment", run, "--images", cohort, "--output", tmp_path / "out")
+    nothing_starts(result, f"{cohort} is closed to this user: open it, or choose another")

@@ -74,3 +74,34 @@ def test_no_thread_at_all_is_refused(unet_bundles, predictions, cohort):
     status, _, err = unet_bundles("evaluate", *arguments)
     assert status == 2
     assert "--threads 0 leaves no thread: give 1 or more" in err
+
+
+@pytest.fixture
+def references(cohort, tmp_path_factory):
+    """Labels in one folder, which tells no convention, as BraTS 2018 writes them."""
+    folder = tmp_path_factory.mktemp("references")
+    for case in cohort.iterdir():
+        label = nib.load(case / f"{case.name}-seg.nii.gz")
+        values = np.asarray(label.dataobj)
+        image = nib.Nifti1Image(np.where(values == 3, 4, values).astype(np.uint8), label.affine)
+        nib.save(image, folder / f"{case.name}.nii.gz")
+    return folder
+
+
+def test_a_damaged_reference_fails_alone_where_values_tell_the_convention(unet_bundles, references):
+    first, *others = sorted(references.iterdir())
+    first.write_bytes(first.read_bytes()[:100])
+    arguments = ("--predictions", references, "--references", references, "--json")
+    status, out, err = unet_bundles("evaluate", *arguments, "--bundle", "unet3d")
+    assert status == 1
+    assert f"failed: {first.name.removesuffix('.nii.gz')}: " in err
+    assert {row["dice"] for row in json.loads(out)["rows"]} == {1.0}
+    assert len(json.loads(out)["rows"]) == 3 * len(others)
+
+
+def test_a_table_that_cannot_be_written_is_told_before_cases_are_scored(unet_bundles, predictions):
+    (predictions / "file").write_text("")
+    arguments = ("--predictions", predictions, "--references", predictions / "nope")
+    status, _, err = unet_bundles("evaluate", *arguments, "--output", predictions / "file/a.csv")
+    assert status == 2
+    assert f"cannot write {predictions / 'file'} (Not a directory)" in err

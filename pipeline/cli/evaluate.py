@@ -40,10 +40,13 @@ class Evaluate(Common):
         from pipeline.data.cohorts import find_labels
         from pipeline.data.conventions import told_by_values
         from pipeline.evaluation import evaluate, recorded_task
+        from pipeline.files import check_writable
         from pipeline.progress import console, over_cases
 
         if self.output is not None and self.output.suffix not in (".csv", ".json"):
             raise UserError(f"cannot tell the format of {self.output}: end it in .csv or .json")
+        if self.output is not None:
+            check_writable(self.output.parent)
         if not self.predictions.is_dir():
             raise UserError(f"no folder {self.predictions}: name the one that holds predictions")
         task, predicted = recorded_task(self.predictions, self.bundle)

@@ -10,6 +10,10 @@ from tyro.conf import Positional, UseAppendAction
 
 from pipeline.arguments import parse_overrides
 from pipeline.cli.common import Alignment, Common, Convention
+from pipeline.errors import UserError
+
+GIVEN = {"bundle_root": "the name of the bundle", "dataset_dir": "--data", "output_dir": "--output"}
+"""Keys of the config that the command sets itself, and by what."""
 
 
 @dataclass(kw_only=True)
@@ -49,6 +53,9 @@ class Train(Common):
 
         bundle = find_bundle(self.bundle)
         overrides = parse_overrides(chain.from_iterable(self.set))
+        for key, option in GIVEN.items():
+            if key in overrides:
+                raise UserError(f"--set cannot change {key}: give it as {option}")
         given = {"seed": self.seed, "num_workers": self.workers, "device::name": self.device}
         given |= {"cohort::layout": self.layout, "labels": self.labels}
         overrides |= {key: value for key, value in given.items() if value is not None}

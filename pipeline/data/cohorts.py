@@ -159,7 +159,10 @@ def _check_declared(listing: Listing, wanted: Iterable[str]) -> None:
     for modality in wanted:
         if listing.modalities is not None and modality not in listing.modalities:
             names = ", ".join(listing.modalities)
-            raise UserError(f"{listing.source} has no modality {modality}: it lists {names}")
+            raise UserError(
+                f"{listing.source} has no modality {modality}: it lists {names}; set the task's "
+                "modalities to those that it has, or name them as the task does"
+            )
 
 
 def _missing(found: Found, wanted: Iterable[str], listing: Listing) -> str | None:

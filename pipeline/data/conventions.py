@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.data.cases import Cohort
-from pipeline.data.volumes import read_volume
+from pipeline.data.labels import read_labels
 from pipeline.errors import UserError
 from pipeline.tasks import CONVENTIONS, Task
 
@@ -37,24 +37,35 @@ def settled(cohort: Cohort, task: Task, asked: str | None = None) -> Cohort:
 def told_by_values(labels: Iterable[Path], task: Task, where: Path) -> str:
     """The one convention that has all values of the cohort's ``labels``.
 
+    A label that cannot be read, or that no convention has, says nothing: it fails as a case.
+
     Args:
         labels: the label files of the whole cohort.
         task: whose conventions are weighed.
         where: names the cohort in a sentence.
 
     Raises:
-        UserError: several conventions have the values, or none has; it is never guessed.
+        UserError: several conventions have the values, or none has, or no label can be read; it is
+            never guessed.
     """
     if len(task.conventions) == 1:
         return task.conventions[0]
     values = {0.0}
+    unusable: list[UserError] = []
     for label in labels:
-        values |= _values(read_volume(label).array)
+        try:
+            found = _values(read_labels(label, task, None).array)
+        except UserError as error:
+            unusable.append(error)
+            continue
+        values |= found
         if not _fitting(values, task):
             raise UserError(
                 f"{label} makes the label values under {where} {_written(values)}, which no "
                 f"convention has ({', '.join(task.conventions)}): repair the labels"
             )
+    if unusable and values == {0.0}:
+        raise unusable[0]
     fitting = _fitting(values, task)
     if len(fitting) > 1:
         raise UserError(

@@ -38,7 +38,8 @@ def read_labels(path: Path, task: Task, convention: str | None) -> Volume:
             f"the convention {name} has only {', '.join(map(str, sorted(values_of)))}"
             for name, values_of in known.items()
         )
-        raise refusal("label-value", path, what, "name the convention that the file follows")
+        fix = "repair the file, or name the convention that it follows (--labels)"
+        raise refusal("label-value", path, what, fix)
     return Volume(array.astype(np.uint8), volume.header)
 
 

@@ -51,7 +51,9 @@ class Split:
             content = json.loads(path.read_text())
             split = cls(*(tuple(content[key]) for key in ("train", "validation")))
         except OSError as error:
-            raise UserError(f"cannot read the split {path}: {error.strerror}") from error
+            raise UserError(
+                f"cannot read the split {path} ({error.strerror}): name a JSON file"
+            ) from error
         except (ValueError, KeyError, TypeError) as error:
             raise UserError(
                 f'{path} is no split: write {{"train": [case, ...], "validation": [case, ...]}}'

@@ -13,6 +13,7 @@ from pipeline.bundles import Bundle, check_overrides
 from pipeline.data.cases import Cohort
 from pipeline.data.cohort_checks import refuse_cases
 from pipeline.errors import UserError
+from pipeline.files import check_writable
 from pipeline.progress import console
 from pipeline.runs import check_output, untracked
 from pipeline.tasks import Task, of_domain
@@ -40,6 +41,7 @@ def train(
             too full, or MLflow is asked for and not installed.
     """
     check_overrides(bundle.config("train"), overrides)
+    check_writable(output)
     if tracking is not None and find_spec("mlflow") is None:
         raise UserError("--tracking mlflow needs MLflow: pip install 'unet-bundles[mlflow]'")
     workflow = ConfigWorkflow(

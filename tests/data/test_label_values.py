@@ -46,6 +46,17 @@ def test_values_of_no_convention_are_an_error_that_names_the_file(tmp_path):
         settled(write_labels(tmp_path, [4], [3], [1]), TASK)
 
 
+def test_a_label_that_cannot_be_used_says_nothing_about_the_others(tmp_path):
+    cohort = write_labels(tmp_path, [1, 2], [7], [1, 2, 4])
+    (tmp_path / "case0" / "seg.nii").write_bytes(b"no volume")
+    assert settled(cohort, TASK).convention == "brats2018"
+
+
+def test_where_no_label_can_be_used_the_first_is_named(tmp_path):
+    with pytest.raises(UserError, match=r"case0/seg\.nii holds the label value 7"):
+        settled(write_labels(tmp_path, [7], [8]), TASK)
+
+
 def test_what_is_asked_for_is_not_questioned(tmp_path):
     cohort = settled(write_labels(tmp_path, [1, 2, 3]), TASK, "msd_brats")
     assert cohort.convention == "msd_brats"

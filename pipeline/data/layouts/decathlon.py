@@ -34,7 +34,7 @@ def find(root: Path) -> Listing:
     channels = {named[number]: place for place, number in enumerate(sorted(named))}
     entries = [*training, *test]
     if not entries:
-        raise UserError(f"{source} lists no case")
+        raise UserError(f"{source} lists no case: fill in its training")
     cases = tuple(_case(root, source, entry, channels) for entry in entries)
     return Listing(source, cases, _convention(parts.get("labels")), tuple(channels))
 
