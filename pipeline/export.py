@@ -148,7 +148,12 @@ def _divisor(network: nn.Module, bundle: Bundle) -> int:
     from pipeline.inference.settings import Settings  # which asks for what another inferer lacks
 
     own: int | None = getattr(network, "divisor", None)
-    return own or divisor_of(network, Settings.of(bundle, 1).windowing)
+    if own is not None:
+        return own
+    try:
+        return divisor_of(network, Settings.of(bundle, 1).windowing)
+    except UserError:  # an inferer of another kind tells no windows
+        return _DIVISOR
 
 
 def images(divisor: int, spatial_dims: int, in_channels: int) -> tuple[Tensor, Tensor]:

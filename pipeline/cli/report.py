@@ -59,7 +59,7 @@ class Report(Common):
         if not self.predictions.is_dir():
             raise UserError(f"no folder {self.predictions}: name the one that holds predictions")
         task, predicted = recorded_task(self.predictions, self.bundle)
-        cohort = find_cohort(self.images, task, self.layout)
+        cohort = find_cohort(self.images, task, self.layout, with_labels=False)
         convention: str | None = self.labels or ("classes" if task.classes else None)
         references: dict[str, Path] = {}
         if self.references is not None:

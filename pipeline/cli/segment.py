@@ -143,7 +143,7 @@ class Segment(Common):
         if "=" in self.images[0] and not Path(self.images[0]).exists():
             cohort = Cohort(Path(), None, (single_case(parse_files(self.images), task),))
         elif len(self.images) == 1:
-            cohort = find_cohort(Path(self.images[0]), task, self.layout)
+            cohort = find_cohort(Path(self.images[0]), task, self.layout, with_labels=False)
         else:
             raise UserError("--images takes one folder, or modality=FILE for each modality")
         if self.align is None:

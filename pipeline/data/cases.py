@@ -74,6 +74,7 @@ class Cohort:
         layout: the name of how the files lie.
         notes: what a person should see on the screen of what was found; never to be written.
         incomplete: those of ``refused`` that are private, with what files they have.
+        labels: those of cases that are to be segmented, which forget theirs.
     """
 
     root: Path
@@ -83,6 +84,7 @@ class Cohort:
     layout: str = "single"
     notes: tuple[str, ...] = ()
     incomplete: tuple[Case, ...] = ()
+    labels: tuple[Path, ...] = ()
 
     @property
     def labelled(self) -> dict[str, Case]:

@@ -20,13 +20,17 @@ from pipeline.progress import console
 from pipeline.tasks import Task
 
 
-def find_cohort(root: Path | str, task: Task, layout: str | None = None) -> Cohort:
+def find_cohort(
+    root: Path | str, task: Task, layout: str | None = None, with_labels: bool = True
+) -> Cohort:
     """Find the cases of ``task`` under ``root``.
 
     Args:
         root: a folder of cases or of a single case, or a CSV or JSON file that lists cases.
         task: whose modalities are looked for.
         layout: the name of the layout; None recognises it.
+        with_labels: whether labels are to be used; if not, a case may lack one that is listed, or
+            have two.
 
     Raises:
         UserError: ``root`` does not exist or holds no case, or the layout does not fit.
@@ -35,10 +39,10 @@ def find_cohort(root: Path | str, task: Task, layout: str | None = None) -> Coho
     _check_exists(root, "give the folder of the cases")
     if layout != "images":
         found = listed(root, layout)
-        cohort = None if found is None else _of_task(root, task, *found)
+        cohort = None if found is None else _of_task(root, task, with_labels, *found)
         if cohort is not None:
             return cohort
-    cohort = _images(root, task)
+    cohort = _images(root, task, with_labels)
     if cohort is None:
         raise UserError(
             f"no case under {root}: expected case folders with files such as "
@@ -111,7 +115,10 @@ def find_labels(root: Path, layout: str | None = None) -> tuple[dict[str, Path],
             raise UserError(case.problems.get("") or case.problems["label"])
     labels = {case.name: case.files["label"][0] for case in cases if "label" in case.files}
     if not labels and layout != "images" and root.is_dir():
-        labels = {stem(path): path for path in sorted(root.iterdir()) if is_volume(path)}
+        for path in filter(is_volume, sorted(root.iterdir())):
+            other = labels.setdefault(stem(path), path)
+            if other != path:
+                raise UserError(f"{other} and {path} are of one case: keep one of them")
     if not labels:
         from pipeline.data.images2d import find_masks
 
@@ -127,16 +134,19 @@ def _check_exists(root: Path, remedy: str) -> None:
         raise UserError(f"no folder {root}: {remedy}, or a CSV or JSON file that lists the cases")
 
 
-def _of_task(root: Path, task: Task, layout: str, listing: Listing) -> Cohort | None:
+def _of_task(
+    root: Path, task: Task, with_labels: bool, layout: str, listing: Listing
+) -> Cohort | None:
     """The cases that a layout finds and that have any modality of ``task``, or None."""
     wanted = [canonical(modality) for modality in task.modalities]
+    used = ["label"] if with_labels else []
     _check_declared(listing, wanted)
     cases, refused, incomplete, others = [], {}, [], 0
     for found in sorted(listing.cases, key=lambda case: case.name):
         if not (found.meant or "" in found.problems or found.files.keys() & set(wanted)):
             others += 1
             continue
-        problem = found.problem([*wanted, "label"]) or _missing(found, wanted, listing)
+        problem = found.problem([*wanted, *used]) or _missing(found, wanted, listing)
         if problem is not None:
             refused[found.name] = problem
             if found.private:
@@ -181,10 +191,10 @@ def _missing(found: Found, wanted: Iterable[str], listing: Listing) -> str | Non
     )
 
 
-def _images(root: Path, task: Task) -> Cohort | None:
+def _images(root: Path, task: Task, with_labels: bool) -> Cohort | None:
     from pipeline.data.images2d import find_images
 
-    cohort = find_images(root, task)
+    cohort = find_images(root, task, with_labels)
     if cohort is None:
         return None
     notes = (f"{len(cohort.cases)} cases in the layout images",)

@@ -15,8 +15,10 @@ from pipeline.tasks import Task
 _MASK = "_mask"
 
 
-def find_images(root: Path, task: Task) -> Cohort | None:
+def find_images(root: Path, task: Task, with_masks: bool = True) -> Cohort | None:
     """The 2D images under ``root`` with their masks; None where there is no image.
+
+    A case has one mask; without ``with_masks``, any number of which the first is taken.
 
     A folder of volumes may hold a picture too: look for volumes first.
     """
@@ -29,7 +31,7 @@ def find_images(root: Path, task: Task) -> Cohort | None:
             continue
         labels = [*masks.get(name + _MASK, []), *(masks.get(name, []) if separate else [])]
         try:
-            cases.append(_case(name, files, labels, task))
+            cases.append(_case(name, files, labels if with_masks else labels[:1], task))
         except UserError as error:
             refused[name] = str(error)
     if not cases and not refused:
@@ -39,9 +41,16 @@ def find_images(root: Path, task: Task) -> Cohort | None:
 
 
 def find_masks(root: Path) -> dict[str, Path]:
-    """The masks under ``root`` by case; a folder of images without ``_mask`` is one of masks."""
+    """The masks under ``root`` by case; a folder of images without ``_mask`` is one of masks.
+
+    Raises:
+        UserError: two are of one case.
+    """
     files = _by_stem(root / "masks" if (root / "masks").is_dir() else root)
     masks = {name: paths for name, paths in files.items() if name.endswith(_MASK)} or files
+    for paths in masks.values():
+        if len(paths) > 1:
+            raise UserError(f"{paths[0]} and {paths[1]} are of one case: keep one of them")
     return {name.removesuffix(_MASK): paths[0] for name, paths in masks.items()}
 
 

@@ -104,12 +104,13 @@ def unlabelled(
     Raises:
         UserError: a case lacks a modality, or the convention does not fit the task.
     """
-    cohort = _found(Path(root), Task.of(task), layout, align)
+    cohort = _found(Path(root), Task.of(task), layout, align, with_labels=False)
     for sentence in cohort.refused.values():
         raise UserError(sentence)
     chosen = written_convention(Task.of(task), cohort, convention)
     cases = tuple(replace(case, label=None) for case in cohort.cases)
-    return replace(cohort, convention=chosen, cases=cases)
+    labels = tuple(case.label for case in cohort.cases if case.label is not None)
+    return replace(cohort, convention=chosen, cases=cases, labels=labels)
 
 
 def training_split(
@@ -257,8 +258,11 @@ def _alone(samples: Sequence[dict[str, Any]]) -> dict[str, Any]:
     return batch | {key: [sample[key]] for key in ("case", "source", "domain") if key in sample}
 
 
-def _found(root: Path, task: Task, layout: str | None, align: str | None) -> Cohort:
-    return find_cohort(root, task, layout).aligned(Align(align) if align else None)
+def _found(
+    root: Path, task: Task, layout: str | None, align: str | None, with_labels: bool = True
+) -> Cohort:
+    cohort = find_cohort(root, task, layout, with_labels)
+    return cohort.aligned(Align(align) if align else None)
 
 
 def _of_task(cohort: Cohort, task: Task, convention: str | None, skip_refused: bool) -> Cohort:

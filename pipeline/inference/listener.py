@@ -28,7 +28,7 @@ class SavePredictions:
 
     def __init__(self, task: Mapping[str, Any] | Task, cohort: Cohort, output_dir: str) -> None:
         self.task = Task.of(task)
-        self.cases = cohort.cases
+        self.cohort = cohort
         self.convention = cohort.convention or ""
         self.output_dir = Path(output_dir)
 
@@ -42,9 +42,9 @@ class SavePredictions:
         """Write beside the predictions what they are, and no more: all cases are made again.
 
         Raises:
-            UserError: a prediction would replace an image.
+            UserError: a prediction would replace an image or label.
         """
-        check_apart(self.cases, self.output_dir)
+        check_apart(self.cohort.cases, self.output_dir, self.cohort.labels)
         known = recorded(self.output_dir, self.task, self.convention)
         record = {key: known[key] for key in ("task", "labels")}
         write_json(self.output_dir / RECORD, record)

@@ -3,6 +3,7 @@
 import json
 from collections.abc import Iterable
 from dataclasses import asdict
+from os.path import realpath
 from pathlib import Path
 from typing import Any
 
@@ -46,18 +47,24 @@ def recorded(output_dir: Path, task: Task, convention: str) -> dict[str, Any]:
     return content
 
 
-def check_apart(cases: Iterable[Case], output_dir: Path) -> None:
+def check_apart(cases: Iterable[Case], output_dir: Path, labels: Iterable[Path] = ()) -> None:
     """Refuse a folder in which a prediction would replace an image or label of a case.
+
+    Args:
+        cases: to be segmented.
+        output_dir: the folder.
+        labels: of the cases, where they do not tell theirs.
 
     Raises:
         UserError: naming the case.
     """
     cases = list(cases)
-    files = {path.resolve() for case in cases for path, _ in case.images}
-    files |= {case.label.resolve() for case in cases if case.label is not None}
+    files = {realpath(path) for case in cases for path, _ in case.images}
+    files |= {realpath(case.label) for case in cases if case.label is not None}
+    files |= set(map(realpath, labels))
     for case in cases:
         path = prediction_path(output_dir.absolute(), case.name, case.images[0][0])
-        if path.resolve() in files:
+        if realpath(path) in files:
             raise UserError(
                 f"{output_dir} holds the images or labels of cases, and the prediction of "
                 f"{case.name} would replace one: choose another output"

@@ -98,9 +98,9 @@ def find_images(
     if root.is_file() and (is_volume(root) or is_image(root)):
         case = single_case({wanted: root}, alone)
         return {case.name: case}
-    cohort, index = find_cohort(root, alone, layout), 0
+    cohort, index = find_cohort(root, alone, layout, with_labels=False), 0
     if cohort.layout == "images":  # whose channels are counted
-        cohort, index = find_cohort(root, task, layout), known.index(wanted)
+        cohort, index = find_cohort(root, task, layout, with_labels=False), known.index(wanted)
     return {case.name: replace(case, images=(case.images[index],)) for case in cohort.cases}
 
 

@@ -93,6 +93,7 @@ class Checkpoints:
         self.root = Path(output_dir)
         self.interval = interval
         self.resume = resume
+        self.loaded = not resume
 
     def attach(self, engine: Engine) -> None:
         """Listen to the trainer."""
@@ -162,6 +163,7 @@ class Checkpoints:
                 "go on with it: start as many as before"
             )
         restore_randomness(states["randomness"][rank()])
+        self.loaded = True
         console.print(f"going on after iteration {iteration} of {folder}", soft_wrap=True)
 
     def complete(self, engine: Engine) -> None:
@@ -179,9 +181,11 @@ class Checkpoints:
         if last is None:
             what = "before the first checkpoint, so that nothing is kept: start anew"
             for weights in (self.root / WEIGHTS, (self.root / WEIGHTS).with_suffix(".pt")):
-                weights.unlink(missing_ok=True)  # of a validation before that checkpoint
+                if rank() == 0:
+                    weights.unlink(missing_ok=True)  # of a validation before that checkpoint
         else:
-            self.complete(engine)
+            if self.loaded:
+                self.complete(engine)
             what = f"the best weights are in {self.root / WEIGHTS}; --resume goes on from {last}"
         console.print(f"interrupted in epoch {engine.state.epoch}: {what}", soft_wrap=True)
         raise SystemExit(130)

@@ -245,6 +245,19 @@ def test_a_folder_that_cannot_be_listed_is_refused_by_name(tmp_path, layout, mon
         find_labels(tmp_path, layout)
 
 
+def test_labels_that_are_not_used_refuse_no_case(tmp_path):
+    write_case(tmp_path / "a", BRATS2018)
+    touch(tmp_path / "a" / "a_seg.nii")
+    assert "two label files" in find_cohort(tmp_path, GLIOMA).refused["a"]
+    assert [case.name for case in find_cohort(tmp_path, GLIOMA, with_labels=False).cases] == ["a"]
+
+
+def test_two_references_of_one_case_are_not_chosen_between(tmp_path):
+    touch(tmp_path / "a.nii", tmp_path / "a.nii.gz", tmp_path / "b.nii.gz")
+    with pytest.raises(UserError, match=r"a\.nii and .*a\.nii\.gz are of one case: keep one"):
+        find_labels(tmp_path)
+
+
 def test_a_closed_folder_of_a_cases_name_is_told(tmp_path, monkeypatch):
     write_case(tmp_path / "site1" / "b", BRATS2018)
     (tmp_path / "b").mkdir()

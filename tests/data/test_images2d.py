@@ -7,6 +7,7 @@ from PIL import Image
 
 from pipeline.data.images2d import find_images, find_masks
 from pipeline.data.loaders import record
+from pipeline.errors import UserError
 from pipeline.tasks import Task
 from pipeline.transforms import LoadCase
 
@@ -124,3 +125,11 @@ def test_the_eight_real_slices_are_found_and_read(real_data):
         assert sample["label"].shape == (1, 256, 256, 1)
         tumours += bool(sample["label"].any())
     assert tumours == 2
+
+
+def test_two_masks_of_one_case_are_not_chosen_between(tmp_path):
+    (tmp_path / "masks").mkdir()
+    for suffix in ("png", "tif"):
+        (tmp_path / "masks" / f"a.{suffix}").touch()
+    with pytest.raises(UserError, match=r"a\.png and .*a\.tif are of one case: keep one"):
+        find_masks(tmp_path)

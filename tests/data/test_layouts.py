@@ -7,7 +7,7 @@ import pytest
 from pipeline.data.cohorts import find_cohort, find_labels
 from pipeline.errors import UserError
 from pipeline.tasks import Task
-from tests.data.test_cohorts import BRATS2018, names_of, touch, write_case
+from tests.data.test_cohorts import BRATS2018, close, names_of, touch, write_case
 
 TASK = Task(("flair", "t1c"), regions=("WT",))
 
@@ -112,6 +112,16 @@ def test_the_one_label_of_a_bids_case_is_found(tmp_path, place):
     touch(label)
     assert find_cohort(tmp_path, TASK).cases[0].label == label
     assert find_labels(tmp_path)[0] == {"sub-01": label}
+
+
+@pytest.mark.parametrize("closed", ["sub-02", "sub-02/anat"])
+def test_a_bids_subject_that_cannot_be_listed_is_refused_by_name(tmp_path, closed, monkeypatch):
+    for subject in ("sub-01", "sub-02"):
+        write_bids(tmp_path, subject)
+    close(monkeypatch, tmp_path / closed)
+    cohort = find_cohort(tmp_path, TASK)
+    assert [case.name for case in cohort.cases] == ["sub-01"]
+    assert f"cannot list the folder {tmp_path / closed}" in "".join(cohort.refused.values())
 
 
 def test_of_several_bids_labels_none_is_guessed(tmp_path):

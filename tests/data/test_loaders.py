@@ -185,6 +185,14 @@ def test_inference_forgets_labels_and_says_what_is_to_be_written(root):
     assert unlabelled(str(root), TASK, "brats2018").convention == "brats2018"
 
 
+def test_inference_needs_no_label_that_a_list_names(root):
+    row = {"case": "a", "flair": "case0/case0-t2f.nii", "t1": "case0/case0-t1n.nii", "label": "no"}
+    (root / "cases.json").write_text(json.dumps([row]))
+    assert [case.name for case in unlabelled(str(root), TASK).cases] == ["a"]
+    with pytest.raises(UserError, match="correct label"):
+        labelled(str(root), TASK)
+
+
 def test_a_split_comes_from_the_file_then_the_run_then_the_seed(root, tmp_path_factory):
     cohort = labelled(str(root), TASK)
     run = tmp_path_factory.mktemp("run")

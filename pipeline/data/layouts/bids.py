@@ -1,10 +1,11 @@
 """BIDS: ``sub-*/[ses-*/]anat/*_T1w.nii.gz`` with contrast told by ``ce-``."""
 
-from collections.abc import Iterator
+import os
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
-from pipeline.data.layouts.found import Found, Listing, gathered
+from pipeline.data.layouts.found import Found, Listing, gathered, unlisted
 from pipeline.data.modalities import canonical
 from pipeline.data.volumes import is_volume, stem
 
@@ -22,18 +23,24 @@ def find(root: Path) -> Listing:
     The label is the one file ``*_dseg`` (or ``_seg``, ``_label``) beside the images or at the same
     place below ``derivatives/*/``; where there are several, none is taken.
     """
-    return Listing(root, tuple(_case(root, anat) for anat in _sessions(root)))
+    closed: list[OSError] = []
+    cases = [_case(root, anat) for anat in _sessions(root, closed.append)]
+    return Listing(root, (*cases, *(unlisted(root, error) for error in closed)))
 
 
-def _sessions(root: Path) -> Iterator[Path]:
-    """Each folder ``anat`` of images."""
-    patterns = ["sub-*/anat", "sub-*/ses-*/anat"]
-    if root.name.startswith("sub-"):
-        patterns = ["anat", "ses-*/anat"]
-    for pattern in patterns:
-        for anat in sorted(root.glob(pattern)):
-            if any(is_volume(path) for path in anat.iterdir()):
-                yield anat
+def _sessions(root: Path, on_error: Callable[[OSError], None] | None = None) -> Iterator[Path]:
+    """Each folder ``anat`` of images, below a subject or its sessions."""
+    subjects = [root] if root.name.startswith("sub-") else sorted(root.glob("sub-*"))
+    for subject in filter(Path.is_dir, subjects):
+        for folder, inner, files in os.walk(subject, onerror=on_error, followlinks=True):
+            path = Path(folder)
+            if path.name == "anat":
+                inner.clear()
+                if any(is_volume(path / file) for file in files):
+                    yield path
+            else:
+                sessions = (name for name in inner if name == "anat" or name.startswith("ses-"))
+                inner[:] = sorted(sessions) if path == subject else {"anat"} & set(inner)
 
 
 def _case(root: Path, anat: Path) -> Found:
