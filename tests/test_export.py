@@ -56,11 +56,13 @@ def test_the_files_compute_the_logits_of_other_sizes_and_batches(bundle, name, t
     assert parity.difference <= 1e-4 * parity.largest
 
 
-def test_a_network_of_monai_is_exported(tmp_path):
+@pytest.mark.parametrize("inferer", [{}, {"inferer": {"_target_": "SimpleInferer"}}])
+def test_a_network_of_monai_is_exported(tmp_path, inferer):
     segresnet = {"_target_": "SegResNet", "spatial_dims": 3, "in_channels": 4, "out_channels": 3}
     bundle = Bundle(shutil.copytree(shipped()["unet3d"].root, tmp_path / "segresnet"))
     file = bundle.config_file("inference")
-    file.write_text(burnt_in(file.read_text(), {"network_def": segresnet | {"init_filters": 8}}))
+    changes = {"network_def": segresnet | {"init_filters": 8}} | inferer
+    file.write_text(burnt_in(file.read_text(), changes))
     write_weights(network_of(bundle), bundle.weights)
     output = tmp_path / f"network{FORMATS['torchscript'].suffix}"
     assert export(bundle, "torchscript", output).shape == (1, 4, 48, 48, 64)
