@@ -158,8 +158,8 @@ def costs(row: Row) -> tuple[int, int]:
 
 
 def departure(kind: type[nn.Module]) -> str:
-    """The first sentence of what the class says it does otherwise."""
-    says = re.search(r"Departs from the paper: (.+?\.)\s", kind.__doc__, flags=re.DOTALL)
+    """The paragraph on what the class says it does otherwise."""
+    says = re.search(r"Departs from the paper: (.+?)\n\n", kind.__doc__, flags=re.DOTALL)
     return " ".join(says[1].split()).replace("``", "`") if says else "–"
 
 

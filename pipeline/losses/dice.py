@@ -17,16 +17,18 @@ class SoftDice(Loss):
     Args:
         task: see ``pipeline.tasks.Task``; None to read labels by their shape.
         squared: whether the denominator has squared terms (Milletari et al., 2016).
+        smooth: added to numerator and denominator. With 1 a region that is absent still teaches
+            where all of it is false; the gradient of 1e-5 vanishes there.
 
     Shape:
         logits (B, out_channels, *S), label (B, regions, *S) of zeros and ones or (B, 1, *S) of
         class numbers -> scalar
     """
 
-    def __init__(self, task: TaskEntry = None, squared: bool = True) -> None:
+    def __init__(self, task: TaskEntry = None, squared: bool = True, smooth: float = 1e-5) -> None:
         super().__init__()
         self.task = known(task)
-        self.dice = DiceLoss(squared_pred=squared)
+        self.dice = DiceLoss(squared_pred=squared, smooth_nr=smooth, smooth_dr=smooth)
 
     def forward(self, logits: Tensor, label: Tensor) -> Tensor:
         logits, label = as_floats(logits, label)
@@ -42,9 +44,10 @@ class DiceCrossEntropy(Loss):
 
     Args:
         task: see ``pipeline.tasks.Task``; None to read labels by their shape.
-        dice: weight of Dice; 0.5 in the UNet++ recipe.
-        cross_entropy: weight of cross-entropy; 0.5 in the UNet++ recipe.
-        squared: whether the denominator of Dice has squared terms (Milletari et al., 2016).
+        dice: weight of Dice.
+        cross_entropy: weight of cross-entropy; 0.5 in UNet++.
+        squared: see ``SoftDice``.
+        smooth: see ``SoftDice``; 1 in UNet++.
 
     Shape:
         logits (B, out_channels, *S), label (B, regions, *S) of zeros and ones or (B, 1, *S) of
@@ -57,9 +60,10 @@ class DiceCrossEntropy(Loss):
         dice: float = 1.0,
         cross_entropy: float = 1.0,
         squared: bool = False,
+        smooth: float = 1e-5,
     ) -> None:
         super().__init__()
-        self.dice, self.dice_weight = SoftDice(task, squared), dice
+        self.dice, self.dice_weight = SoftDice(task, squared, smooth), dice
         self.cross_entropy, self.cross_entropy_weight = CrossEntropy(task), cross_entropy
 
     def forward(self, logits: Tensor, label: Tensor) -> Tensor:

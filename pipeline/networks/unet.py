@@ -16,8 +16,8 @@ class UNet(nn.Module):
     """Contracting and expanding path joined by skips (figure 1 of the paper).
 
     Departs from the paper: convolutions are padded by default, so that the logits lie on the grid
-    of the image, and normalised, so that it trains at a larger learning rate. ``padding="valid"``
-    and ``norm=None`` are the paper's.
+    of the image, and normalised, so that it trains at a larger learning rate; ``padding="valid"``
+    and ``norm=None`` are the paper's. Nothing is dropped out at the end of the contracting path.
 
     Args:
         spatial_dims: 2 or 3.

@@ -18,7 +18,8 @@ class UNet3D(nn.Module):
     the number of its channels.
 
     Departs from the paper: convolutions are padded by default, so that the logits lie on the grid
-    of the image; ``padding="valid"`` is the paper's.
+    of the image; ``padding="valid"`` is the paper's. That it learns from a few
+    labelled slices is a matter of the loss, and no loss here leaves out voxels.
 
     Args:
         spatial_dims: 2 or 3.

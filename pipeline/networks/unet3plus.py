@@ -37,10 +37,13 @@ class UNet3Plus(nn.Module):
     absent to -30. The background of exclusive classes is a channel like the others: targets always
     have it present, so it is not blanked, and where all else is absent it wins the softmax.
 
-    Departs from the paper: there, side outputs are multiplied by 0 if the class is absent. On
-    logits, as in the authors' code, that gives a probability of sigmoid(0) = 0.5 everywhere;
-    -30 gives none. A decision per output channel replaces one for the only organ. Since a hard
-    decision has no gradient, the module acts in evaluation only.
+    Departs from the paper: logits of an absent class become -30. The paper multiplies side outputs
+    by 0, which on logits, as in the authors' code, gives a probability of sigmoid(0) = 0.5
+    everywhere. A decision per output channel, of two logits, replaces one for the only organ. Since
+    a hard decision has no gradient, the module acts in evaluation only.
+
+    Overlapping windows and mirror images are averaged as logits, so that one of them that judges a
+    class absent outweighs others: guided, let a window cover what it decides on.
 
     Args:
         spatial_dims: 2 or 3.

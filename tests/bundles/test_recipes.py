@@ -148,8 +148,8 @@ def undecided() -> tuple[list[torch.Tensor], torch.Tensor]:
 
 def test_the_loss_of_unetplusplus_is_half_cross_entropy_and_dice():
     loss = recipe(BUNDLES["unetplusplus"]).get_parsed_content("loss")
-    # Dice of one half against 1 is 2 * 0.5 / 1.5, cross-entropy is log 2.
-    assert loss(*undecided()).item() == pytest.approx(0.5 * log(2) + 1 / 3, abs=1e-5)
+    # Of 16 voxels, Dice of one half against 1 is (2 * 8 + 1) / (8 + 16 + 1); entropy is log 2.
+    assert loss(*undecided()).item() == pytest.approx(0.5 * log(2) + 1 - 17 / 25, abs=1e-5)
 
 
 def test_the_other_recipe_of_unetplusplus_halves_both_and_watches_the_overlap():
@@ -161,7 +161,7 @@ def test_the_other_recipe_of_unetplusplus_halves_both_and_watches_the_overlap():
     for key, value in overrides.items():
         parser[key] = value
     loss = parser.get_parsed_content("loss")
-    assert loss(*undecided()).item() == pytest.approx(0.5 * log(2) + 0.5 / 3, abs=1e-5)
+    assert loss(*undecided()).item() == pytest.approx(0.5 * log(2) + 0.5 * (1 - 17 / 25), abs=1e-5)
     assert parser.get_parsed_content("schedule_metric") == "mean_iou"
     optimizer, schedule = map(parser.get_parsed_content, ("optimizer", "lr_schedule"))
     for overlap in (0.6, *[0.5] * 6):

@@ -78,3 +78,10 @@ def test_a_perfect_and_certain_answer_costs_next_to_nothing():
 def test_a_task_without_targets_is_refused_at_once():
     with pytest.raises(UserError, match="either regions"):
         DiceCrossEntropy({"modalities": ["ct"]})
+
+
+@pytest.mark.parametrize("loss", [SoftDice, DiceCrossEntropy])
+def test_smooth_lets_a_region_that_is_absent_teach(loss):
+    function = loss(REGIONS, squared=False, smooth=1.0)
+    function(LOGITS, torch.zeros_like(LABEL))
+    assert function.parts["dice"].item() == pytest.approx(1 - (1 / 2 + 1 / 2.5) / 2)
