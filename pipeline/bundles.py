@@ -144,7 +144,7 @@ def check_overrides(config: Mapping[str, Any], overrides: Mapping[str, Any]) -> 
             if not (is_domain and path in overrides):
                 _check_name(key, part, holder)
             holder = _overridden(path, holder.get(part), overrides)
-        for component in _components(value):
+        for component in components(value):
             for name in component:
                 _check_name(f"{key}::{name}", str(name), component)
 
@@ -187,11 +187,11 @@ def _overridden(path: str, value: Any, overrides: Mapping[str, Any]) -> Any:
     return {**value, "_target_": target}
 
 
-def _components(value: Any) -> Iterator[Mapping[str, Any]]:
+def components(value: Any) -> Iterator[Mapping[str, Any]]:
     """Every component in ``value``, however deep."""
     if isinstance(value, Mapping):
         if "_target_" in value:
             yield value
         value = list(value.values())
     for part in value if isinstance(value, list) else ():
-        yield from _components(part)
+        yield from components(part)

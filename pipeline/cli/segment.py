@@ -148,7 +148,8 @@ class Segment(Common):
             raise UserError("--images takes one folder, or modality=FILE for each modality")
         if self.align is None:
             return cohort
-        return cohort.aligned(Align("rigid" if self.align else "grid", self.output / "alignment"))
+        report = None if self.plan else self.output / "alignment"
+        return cohort.aligned(Align("rigid" if self.align else "grid", report))
 
     def tell_plans(self, segmenter: "Segmenter", cohort: "Cohort") -> int:
         """Print what each case will take; those that cannot be read or do not fit fail."""
@@ -159,7 +160,7 @@ class Segment(Common):
         for case in cohort.cases:
             try:
                 found = forecast(case)
-            except UserError as error:
+            except (UserError, OSError) as error:
                 failed[case.name] = case.without_paths(str(error))
                 continue
             plans[case.name] = asdict(found)

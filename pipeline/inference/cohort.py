@@ -2,6 +2,7 @@
 
 import fcntl
 import os
+import shutil
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass, field, replace
@@ -23,6 +24,9 @@ from pipeline.inference.workers import overlapped
 
 if TYPE_CHECKING:
     from pipeline.inference.segmentation import Segmenter
+
+
+_PREFIX = ".segmenting-"
 
 
 @dataclass
@@ -94,7 +98,7 @@ def segment_cases(
         Writing(segmenter.task, segmenter.rules, convention),
     )
     with (
-        _alone(output_dir),
+        _alone(output_dir) as alone,
         held(),
         closing(Manifest(output_dir, segmenter, convention, options)) as manifest,
     ):
@@ -109,7 +113,7 @@ def segment_cases(
             else:
                 todo.append((path, case))
         with (
-            _temporary(output_dir) as folder,
+            _temporary(output_dir, alone) as folder,
             closing(
                 overlapped(_jobs(todo, folder), *steps, network.ahead, segmenter.release)
             ) as jobs,
@@ -175,8 +179,11 @@ def _jobs(cases: Sequence[tuple[Path, Case]], folder: Path) -> Iterator[Job]:
 
 
 @contextmanager
-def _alone(output_dir: Path) -> Iterator[None]:
-    """Keep other segmentations out of the folder: of two records one would be lost."""
+def _alone(output_dir: Path) -> Iterator[bool]:
+    """Keep other segmentations out of the folder: of two records one would be lost.
+
+    False where the disk has no locks.
+    """
     with cannot_write(output_dir):
         output_dir.mkdir(parents=True, exist_ok=True)
         folder = os.open(output_dir, os.O_RDONLY)
@@ -188,18 +195,25 @@ def _alone(output_dir: Path) -> Iterator[None]:
                 f"another segment is at work in {output_dir}: choose another output, or wait"
             ) from error
         except OSError:
-            pass  # a disk without locks
-        yield
+            yield False
+            return
+        yield True
     finally:
         os.close(folder)
 
 
 @contextmanager
-def _temporary(output_dir: Path) -> Iterator[Path]:
-    """A hidden folder beside the predictions, on their disk, that does not outlast the context."""
+def _temporary(output_dir: Path, alone: bool) -> Iterator[Path]:
+    """A hidden folder beside the predictions, on their disk, that does not outlast the context.
+
+    Those of processes that were killed are removed where no other is at work.
+    """
+    if alone:
+        for left in output_dir.glob(f"{_PREFIX}*"):
+            shutil.rmtree(left, ignore_errors=True)
     try:
         folder = TemporaryDirectory(
-            prefix=".segmenting-", dir=output_dir.absolute(), ignore_cleanup_errors=True
+            prefix=_PREFIX, dir=output_dir.absolute(), ignore_cleanup_errors=True
         )
     except OSError as error:
         raise UserError(

@@ -1,4 +1,4 @@
-"""Ctrl-C and SIGTERM: both end a run, the first of them at a point where it can be ended."""
+"""Ctrl-C, SIGTERM and a closing terminal end a run where it can be ended; a second one at once."""
 
 import signal
 import threading
@@ -19,10 +19,10 @@ _state = _State()
 
 @contextmanager
 def held() -> Iterator[None]:
-    """Let both wait for a point within that is ``heeding``, or for the end; a second one does not.
+    """Let them wait for a point within that is ``heeding``, or for the end; a second one does not.
 
     A thread other than the main one gets no signals. Ctrl-C does what it did if that was not to
-    raise ``KeyboardInterrupt``.
+    raise ``KeyboardInterrupt``, and so does a closing terminal if that was not to end the process.
 
     Raises:
         KeyboardInterrupt: one came.
@@ -34,6 +34,8 @@ def held() -> Iterator[None]:
     signals = [signal.SIGTERM]
     if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
         signals.append(signal.SIGINT)
+    if signal.getsignal(signal.SIGHUP) is signal.SIG_DFL:
+        signals.append(signal.SIGHUP)
     _state.heeded = _state.came = False
     before = {}
     try:

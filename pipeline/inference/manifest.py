@@ -112,17 +112,25 @@ class Manifest:
 
     def leave(self, name: str) -> None:
         """A case whose prediction was there keeps its entry, or gets one that says only this."""
-        if self.cases.get(name, {}).get("outcome") != "written":
-            self.cases[name] = {"outcome": "left"}
+        self.cases[name] = self._made(name) or {"outcome": "left"}
 
     def add(self, name: str, entry: Entry) -> None:
-        """Record what became of a case."""
+        """Record what became of a case; one that failed keeps what made the prediction before."""
+        before = self._made(name)
         self.cases[name] = {"run": self.run["started"]} | asdict(entry)
+        if entry.outcome == "failed" and before is not None:
+            self.cases[name]["before"] = before
         for step, seconds in entry.times_s.items():
             self.run["times_s"][step] = round(self.run["times_s"][step] + seconds, 3)
         self.is_behind = True
         if perf_counter() >= self.due_s:
             self.write()
+
+    def _made(self, name: str) -> dict[str, Any] | None:
+        """What is recorded of the prediction that lies there."""
+        entry = self.cases.get(name, {})
+        made: dict[str, Any] | None = entry if entry.get("outcome") == "written" else None
+        return made or entry.get("before")
 
     def end(self) -> None:
         """Record that every case had its turn."""
@@ -137,7 +145,8 @@ class Manifest:
     def write(self) -> None:
         """Write the file; an earlier run of which no case is left is forgotten."""
         began = perf_counter()
-        makers = {case.get("run") for case in self.cases.values()}
+        made = [case.get("before", case) for case in self.cases.values()]
+        makers = {case.get("run") for case in (*self.cases.values(), *made)}
         earlier = [run for run in self.earlier if run["started"] in makers]
         write_json(self.path, self.record | self.run | {"cases": self.cases, "earlier": earlier})
         self.is_behind = False

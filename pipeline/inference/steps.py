@@ -138,6 +138,10 @@ class Writing:
                         file.write(z, planes.read(z, z + 1)[0])
             parts[job.path] = job.folder / job.path.name
             counts = self._write_labels(parts[job.path], codes, job)
+            for name in names:
+                path = probability_path(job.path, name)
+                if path not in parts:  # of the prediction that is replaced
+                    path.unlink(missing_ok=True)
             for path, part in parts.items():
                 _put(part, path)
         if not is_image(job.path):

@@ -112,6 +112,32 @@ def test_probabilities_are_written_beside(segment, cases, tmp_path):
     np.testing.assert_array_equal(found["background"].array, 1 - bright(0))
 
 
+def test_probabilities_of_a_prediction_that_is_replaced_go_with_it(segment, cases, tmp_path):
+    segment(cases[:1], probabilities=True)
+    segment(cases[:1], overwrite=True)
+    assert list((tmp_path / "out" / "probabilities").iterdir()) == []
+
+
+def test_a_case_that_fails_to_be_made_again_keeps_what_made_it(segment, cases, tmp_path):
+    segment(cases[:1])
+    made = record(tmp_path)["cases"]["a"]
+    content = cases[0].images[0][0].read_bytes()
+    cases[0].images[0][0].write_bytes(b"")
+    segment(cases[:1], overwrite=True)
+    entry = record(tmp_path)["cases"]["a"]
+    assert (entry["outcome"], entry["before"]) == ("failed", made)
+    assert [run["started"] for run in record(tmp_path)["earlier"]] == [made["run"]]
+    cases[0].images[0][0].write_bytes(content)
+    segment(cases[:1])
+    assert record(tmp_path)["cases"]["a"] == made
+
+
+def test_what_a_killed_run_left_is_removed(segment, cases, tmp_path):
+    (tmp_path / "out" / ".segmenting-killed" / "0").mkdir(parents=True)
+    segment(cases[:1])
+    assert files(tmp_path) == ["a.nii.gz", "run.json"]
+
+
 def test_an_image_is_segmented_to_a_mask_that_one_can_see(segment, tmp_path):
     pixels = bright(0)[..., 2].astype(np.uint8)
     Image.fromarray(pixels).save(tmp_path / "a.png")

@@ -15,13 +15,15 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from functools import cache
 from importlib.metadata import PackageNotFoundError, version
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 from pipeline import __version__
-from pipeline.bundles import Bundle
+from pipeline.bundles import Bundle, components
 from pipeline.errors import UserError
 from pipeline.files import write_json
+from pipeline.inference.backends.machine import card_of
 
 VARIABLE = "UNET_BUNDLES_CACHE"
 """Environment variable that moves the cache."""
@@ -83,17 +85,18 @@ def entry_of(bundle: Bundle, weights: Path, backend: str, device: str = "cpu") -
     """Where the conversion of ``bundle`` for ``backend`` is, or would be.
 
     Its name follows from the weights, the inference config and domain, the code of the networks,
-    of the recipe and of the conversion, the kind of device, and the versions of this project and of
-    the packages that convert and run.
+    of the recipe and of the conversion, the card, and the versions of this project and of the
+    packages that convert and run. Code of others that the config names counts as well.
     """
     parts = {
-        "device": device.partition(":")[0],
+        "device": "cpu" if device == "cpu" else card_of(device),
         "weights": sha256(weights),
         "config": hashlib.sha256(bundle.config_file("inference").read_bytes()).hexdigest(),
         "bundle": bundle.root.resolve().name,
         "domain": bundle.domain,
         "backend": backend,
         "code": _own_code(),
+        "code of others": _code_of_others(bundle),
         "versions": versions(backend),
     }
     digest = hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
@@ -191,6 +194,20 @@ def _own_code() -> str:
     files = (path for one in _DECISIVE for path in sorted(package.glob(one)))
     texts = b"".join(path.read_bytes() for path in files)
     return hashlib.sha256(texts).hexdigest()
+
+
+def _code_of_others(bundle: Bundle) -> str:
+    """A digest of every package besides ours, MONAI's and torch's that the config names."""
+    named = (str(one["_target_"]) for one in components(bundle.config("inference")))
+    packages = {name.partition(".")[0] for name in named if "." in name}
+    total = hashlib.sha256()
+    for name in sorted(packages - {"pipeline", "monai", "torch"}):
+        spec = find_spec(name)
+        places = [] if spec is None else spec.submodule_search_locations or [spec.origin or ""]
+        for place in map(Path, places):
+            for path in sorted(place.rglob("*.py")) if place.is_dir() else [place]:
+                total.update(path.read_bytes())
+    return total.hexdigest()
 
 
 def _version(package: str) -> str | None:

@@ -120,8 +120,8 @@ def convert(bundle: Bundle, weights: Path, backend: str, device: str, folder: Pa
     except (UserError, OSError):
         raise
     except Exception as error:
-        if _for_want_of_memory(error):
-            raise  # another time there may be enough
+        if _for_want_of_memory(error) or device != "cpu":
+            raise  # another time there may be enough, or the driver mended
         report |= {"verdict": "refused", "reason": reason(error)}
     cache.finish(folder, report | {"seconds": perf_counter() - began})
 

@@ -1,4 +1,4 @@
-"""What this machine has to compute with, found without torch."""
+"""What this machine has to compute with; found without torch where there is no GPU."""
 
 import ctypes
 import os
@@ -34,12 +34,35 @@ def has_gpu() -> bool:
     try:
         if "+cpu" in version("torch"):
             return False
-        driver = ctypes.CDLL("libcuda.so.1")
-    except (PackageNotFoundError, OSError):
+    except PackageNotFoundError:
         return False
-    count = ctypes.c_int(0)
-    ready = driver.cuInit(0) == 0 and driver.cuDeviceGetCount(ctypes.byref(count)) == 0
-    return ready and count.value > 0
+    driver, count = _driver(), ctypes.c_int(0)
+    if driver is None or driver.cuDeviceGetCount(ctypes.byref(count)) != 0 or count.value == 0:
+        return False
+    import torch
+
+    return torch.cuda.is_available()
+
+
+def card_of(device: str) -> str:
+    """The name of the card ``device``, such as "cuda:0", and the version of its driver."""
+    kind, _, number = device.partition(":")
+    driver = _driver() if kind == "cuda" else None
+    if driver is None:
+        return kind
+    handle, of_driver, name = ctypes.c_int(0), ctypes.c_int(0), ctypes.create_string_buffer(256)
+    driver.cuDeviceGet(ctypes.byref(handle), int(number or 0))
+    driver.cuDeviceGetName(name, len(name), handle)
+    driver.cuDriverGetVersion(ctypes.byref(of_driver))
+    return f"{kind} {name.value.decode()} {of_driver.value}"
+
+
+def _driver() -> ctypes.CDLL | None:
+    try:
+        driver = ctypes.CDLL("libcuda.so.1")
+    except OSError:
+        return None
+    return driver if driver.cuInit(0) == 0 else None
 
 
 def _siblings(number: int) -> str:

@@ -110,3 +110,17 @@ def test_what_decides_a_conversion_is_in_its_name(tmp_path):
     config.write_text(config.read_text() + "# changed\n")
     names |= {cache.entry_of(bundle, bundle.weights, "openvino")}
     assert len(names) == 5
+
+
+@pytest.mark.usefixtures("own")
+def test_code_of_others_is_in_the_name_of_a_conversion(tmp_path, monkeypatch):
+    bundle = shrunk(shipped()["unet3d"], tmp_path / "unet3d")
+    config = bundle.config_file("inference")
+    config.write_text(config.read_text().replace("pipeline.networks.UNet3D", "lab7.nets.Net"))
+    monkeypatch.syspath_prepend(tmp_path)
+    (tmp_path / "lab7").mkdir()
+    names = set()
+    for text in ("first", "second"):
+        (tmp_path / "lab7" / "nets.py").write_text(f"# {text}\n")
+        names.add(cache.entry_of(bundle, bundle.weights, "openvino"))
+    assert len(names) == 2
