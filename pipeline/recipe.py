@@ -38,4 +38,25 @@ class Recipe:
         recipe = cls(**config)
         if recipe.intensity not in (None, "nonzero_zscore"):
             raise UserError(f"recipe has an unknown intensity {recipe.intensity!r}: nonzero_zscore")
+        if not (recipe.spacing is None or _are_numbers(recipe.spacing)):
+            raise UserError(
+                f"spacing {recipe.spacing!r} is no list of numbers: give three in mm, or null"
+            )
+        margin = recipe.foreground_margin
+        if margin is not None and not (isinstance(margin, int) and margin >= 0):
+            raise UserError(
+                f"recipe has the foreground_margin {margin!r}: give a whole number of voxels, or "
+                "null"
+            )
+        axes = str(recipe.orientation).translate(str.maketrans("LPI", "RAS"))
+        if sorted(axes) != sorted("RAS"):
+            raise UserError(
+                f"recipe has an unknown orientation {recipe.orientation!r}: name three axes, as RAS"
+            )
         return recipe
+
+
+def _are_numbers(values: Any) -> bool:
+    if not isinstance(values, list | tuple):
+        return False
+    return 1 <= len(values) <= 3 and all(isinstance(value, int | float) for value in values)

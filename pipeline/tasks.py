@@ -26,6 +26,9 @@ REGIONS: dict[str, tuple[str, ...]] = {
 PAINT_ORDER = (("WT", "oedema"), ("TC", "core"), ("ET", "enhancing"))
 """Regions become tissues again by painting these in turn, so that the nesting holds."""
 
+MOST_CLASSES = 256
+"""Background included: labels are stored and counted as bytes."""
+
 
 @dataclass(frozen=True)
 class Task:
@@ -64,6 +67,11 @@ class Task:
                 )
         if len(task.classes) == 1:
             raise UserError("task needs at least two classes, background first")
+        if len(task.classes) > MOST_CLASSES:
+            raise UserError(
+                f"task has {len(task.classes)} classes, and {MOST_CLASSES} are the most: label "
+                "files hold a byte a voxel"
+            )
         return task
 
     @property

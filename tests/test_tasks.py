@@ -83,3 +83,10 @@ def test_a_convention_of_another_kind_of_task_is_refused(task, convention):
 def test_a_mistyped_convention_is_answered_with_the_nearest():
     with pytest.raises(UserError, match=r"did you mean brats2018\?"):
         GLIOMA.values("brats_2018")
+
+
+def test_more_classes_than_a_byte_tells_apart_are_refused():
+    classes = [f"class {number}" for number in range(257)]
+    assert Task.of({"modalities": ["t1"], "classes": classes[:256]}).out_channels == 256
+    with pytest.raises(UserError, match="257 classes, and 256 are the most"):
+        Task.of({"modalities": ["t1"], "classes": classes})

@@ -75,15 +75,23 @@ def told_by_values(labels: Iterable[Path], task: Task, where: Path) -> str:
     return fitting[0]
 
 
-def named_convention(labels: Mapping[str, Any]) -> str | None:
+def named_convention(labels: Any) -> str | None:
     """The convention in which ``labels`` of a ``dataset.json`` name the tissues, or None.
+
+    They are names by value, as in the decathlon, or values by name, as nnU-Net writes them.
 
     Examples:
         >>> named_convention({"background": 0, "edema": 1, "necrosis": 2, "enhancing tumor": 3})
         'msd_brats'
         >>> named_convention({"whole tumor": [1, 2, 3], "tumor core": [1, 3], "enhancing": [3]})
         'brats2023'
+        >>> named_convention({"0": "background", "1": "edema", "2": "core", "3": "enhancing"})
+        'msd_brats'
     """
+    if not isinstance(labels, Mapping):
+        return None
+    by_name = {str(name): int(value) for value, name in labels.items() if str(value).isdigit()}
+    labels = by_name or labels
     values = {_tissue(name): _numbers(value) for name, value in labels.items()}
     oedema = values.get("oedema") or values.get("whole", set()) - values.get("core", set())
     enhancing = values.get("enhancing", set())

@@ -263,6 +263,9 @@ def hidden(identity: str) -> str:
     return f"dicom-{hashlib.sha256(identity.encode()).hexdigest()[:12]}"
 
 
+_NOWHERE, _UPRIGHT = "0\\0\\0", "1\\0\\0\\0\\1\\0"
+
+
 class _NoSliceError(Exception):
     """A DICOM file that holds no image with a place in space."""
 
@@ -275,6 +278,8 @@ def _read_slice(file: Path) -> tuple[dict[str, str], Slice]:
     except RuntimeError as error:
         raise _NoSliceError from error
     tags = {name: _text(reader, tag) for name, tag in _TAGS.items()}
+    if tags["kind"] in ("CT", "MR", "PT") and tags["frames"] not in ("", "1"):
+        tags |= {"position": _NOWHERE, "orientation": _UPRIGHT}  # each frame has its own
     try:
         position = tuple(map(float, tags["position"].split("\\")))
         orientation = tuple(map(float, tags["orientation"].split("\\")))

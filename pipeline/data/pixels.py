@@ -5,7 +5,7 @@ it says what to show and not what was measured. Refused are palettes, several pa
 channels, and colour PNG of 16 bits, of which pillow would keep 8.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from io import BytesIO
 from math import prod
@@ -21,6 +21,9 @@ from pipeline.files import write_bytes
 
 SUFFIXES = (".png", ".tif", ".tiff", ".jpg", ".jpeg")
 """What a 2D image's file name ends in, in lower case."""
+
+_LONGEST = 2**15 - 1
+"""What the header of a NIfTI-1 file can hold, by which images are described."""
 
 _PNG, _JPEG = b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff"
 _TIFF = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
@@ -130,7 +133,7 @@ def _opened(stream: BinaryIO) -> Any:
         raise _Refused(f"has pixels of the kind {image.mode}: save it as grey or RGB")
     if getattr(image, "n_frames", 1) > 1:
         raise _Refused("holds several images: give one a file")
-    _check_size(image.width * image.height * _CHANNELS[image.mode])
+    _check_size((image.width, image.height, _CHANNELS[image.mode]))
     return image
 
 
@@ -182,12 +185,14 @@ def _only_series(tiff: Any) -> Any:
     pixels = series.keyframe.imagewidth * series.keyframe.imagelength
     if Image.MAX_IMAGE_PIXELS is not None and pixels > 2 * Image.MAX_IMAGE_PIXELS:
         raise _Refused(f"is too large ({pixels} pixels): cut it into smaller images")
-    _check_size(prod(series.shape))
+    _check_size(series.shape)
     return series
 
 
-def _check_size(num_values: int) -> None:
-    limit = Limits.in_force().num_voxels
+def _check_size(sizes: Sequence[int]) -> None:
+    if max(sizes) > _LONGEST:
+        raise _Refused(f"is {max(sizes)} pixels long, and {_LONGEST} are the limit: {SMALLER}")
+    limit, num_values = Limits.in_force().num_voxels, prod(sizes)
     if num_values > limit:
         raise _Refused(f"has {num_values} values, and {limit} are the limit: {SMALLER}")
 

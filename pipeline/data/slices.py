@@ -67,7 +67,7 @@ def is_scan(path: Path) -> bool:
     """Whether a DICOM file says at its start that it is a CT, MR or PET image."""
     with path.open("rb") as file:
         start = file.read(1024)
-    return any(kind + end in start for kind in _SCANS for end in (b"\0", b" ", b".", b"\2"))
+    return any(kind + end in start for kind in _SCANS for end in (b"\0", b" ", b"\2"))
 
 
 def is_whole(path: Path, num_bytes: int) -> bool:

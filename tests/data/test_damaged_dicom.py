@@ -32,6 +32,18 @@ def test_a_slice_without_its_beginning_is_refused_without_path(tmp_path, length)
     assert PATIENT not in text
 
 
+def test_a_file_of_several_frames_is_told_by_what_it_is(tmp_path):
+    folder = FakeSeries(positions=[(0, 0, 0)], orientations=[AXIAL]).write(tmp_path / PATIENT)
+    (path,) = folder.iterdir()
+    rows, position = b"\x28\0\x10\0\2\0\0\0", b"\x20\0\x32\0"
+    content = path.read_bytes()
+    assert content.count(rows) == content.count(position) == 1
+    content = content.replace(position, b"\x20\0\x31\0")  # frames have places of their own
+    path.write_bytes(content.replace(rows, b"\x28\0\x08\0\2\0\0\0" + b"2 " + rows))
+    (text,) = find_cohort(tmp_path, FLAIR).refused.values()
+    assert "has files of several frames: convert it to NIfTI" in text
+
+
 def test_a_short_note_beside_slices_is_no_damage(tmp_path):
     folder = FakeSeries().write(tmp_path / "a")
     (folder / f"._{min(folder.iterdir()).name}").write_bytes(b"hidden")

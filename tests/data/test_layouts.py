@@ -54,6 +54,14 @@ def test_nnunet_cases_of_the_test_set_do_not_train(tmp_path):
     assert find_labels(tmp_path / "labelsTs")[0].keys() == {"case_7"}
 
 
+def test_nnunet_of_the_first_version_names_its_labels_by_value(tmp_path):
+    labels = {"0": "background", "1": "edema", "2": "non-enhancing tumor", "3": "enhancing tumour"}
+    write_nnunet(tmp_path, labels=labels)
+    assert find_cohort(tmp_path, TASK).convention == "msd_brats"
+    write_nnunet(tmp_path, labels=["background", "edema"])
+    assert find_cohort(tmp_path, TASK).convention is None
+
+
 def test_nnunet_cases_of_one_name_are_not_mixed(tmp_path):
     write_nnunet(tmp_path, "imagesTr")
     write_nnunet(tmp_path, "imagesTs")
@@ -146,6 +154,13 @@ def test_a_table_lists_cases_with_paths_relative_to_itself(tmp_path):
     assert case.label == tmp_path / "x" / "3.nii.gz"
 
 
+def test_a_column_of_numbers_is_no_modality(tmp_path):
+    touch(tmp_path / "1.nii.gz", tmp_path / "2.nii.gz")
+    (tmp_path / "cases.csv").write_text(",case,flair,t1c\n0,anna,1.nii.gz,2.nii.gz\n")
+    cohort = find_cohort(tmp_path, TASK)
+    assert (len(cohort.cases), cohort.refused) == (1, {})
+
+
 def test_a_json_list_in_the_folder_is_found(tmp_path):
     touch(tmp_path / "1.nii.gz", tmp_path / "2.nii.gz")
     rows = [{"case": "anna", "flair": "1.nii.gz", "t1c": "2.nii.gz"}]
@@ -161,6 +176,7 @@ def test_a_json_list_in_the_folder_is_found(tmp_path):
         ("case,flair,t1c\n,a,b\n", "entry 1 .* names no case"),
         ("case,flair,t1c\na,x,y\na,x,y\n", "lists the case a twice"),
         ("case,flair\na,x\n", "has no modality t1c: it lists flair"),
+        ("case,flair,t1c\na,x,y,z\n", "entry 1 .* has more fields than the first line"),
     ],
 )
 def test_a_table_that_is_no_list_of_cases_is_told(tmp_path, text, sentence):

@@ -72,6 +72,13 @@ def test_pixels_are_those_of_the_file_without_alpha(tmp_path, name):
     assert count_channels(path) == expected.shape[2]
 
 
+@pytest.mark.parametrize("write", [png, tiff])
+def test_an_image_longer_than_its_header_can_tell_is_refused(tmp_path, write):
+    path = write(tmp_path / f"a.{write.__name__[:3]}", np.zeros((1, 2**15), np.uint8))
+    with pytest.raises(UserError, match="is 32768 pixels long, and 32767 are the limit"):
+        read_pixels(path)
+
+
 def test_a_jpeg_is_read_as_nearly_as_it_stores(tmp_path):
     path = png(tmp_path / "a.jpg", np.full((16, 8), 90, np.uint8))
     assert np.abs(read_pixels(path).astype(int) - 90).max() <= 2

@@ -132,6 +132,10 @@ def test_the_default_recipe_is_that_of_skull_stripped_mr(tmp_path):
     [
         ({"orientaton": "RAS"}, r"no entry 'orientaton': did you mean orientation\?"),
         ({"intensity": "minmax"}, "unknown intensity 'minmax': nonzero_zscore"),
+        ({"spacing": 2}, "spacing 2 is no list of numbers: give three in mm"),
+        ({"spacing": ["a", 1, 1]}, "is no list of numbers"),
+        ({"foreground_margin": 1.5}, "foreground_margin 1.5: give a whole number of voxels"),
+        ({"orientation": "RAR"}, "unknown orientation 'RAR': name three axes"),
     ],
 )
 def test_a_mistaken_recipe_ends_in_a_sentence(entry, sentence):

@@ -43,8 +43,7 @@ def _convention(labels: Any) -> str | None:
     """The one that names of labels by value tell; that of the decathlon where there are none."""
     if not isinstance(labels, dict) or not labels:
         return "msd_brats"
-    by_name = {str(name): int(value) for value, name in labels.items() if str(value).isdigit()}
-    return named_convention(by_name or labels)
+    return named_convention(labels)
 
 
 def _case(root: Path, source: Path, entry: Any, channels: Mapping[str, int]) -> Found:

@@ -45,7 +45,21 @@ def _case_files(root: Path, on_error: _OnError) -> Iterator[tuple[Path, _Files]]
         if _is_one_case(groups.values()):
             yield folder, [file for files in groups.values() for file in files]
         else:
+            _join_labels(groups)
             yield from ((folder / prefix, files) for prefix, files in groups.items())
+
+
+def _join_labels(groups: dict[str, _Files]) -> None:
+    """Give each label that lies alone to the images whose prefix its own goes on from."""
+    alone = [prefix for prefix, files in groups.items() if {key for key, _ in files} == {"label"}]
+    for prefix in alone:
+        known = [other for other in groups if other not in alone and _goes_on(prefix, other)]
+        if known:
+            groups[max(known, key=len)] += groups.pop(prefix)
+
+
+def _goes_on(prefix: str, other: str) -> bool:
+    return other != "" and prefix.startswith(other) and prefix[len(other)] in "_-. "
 
 
 def _is_one_case(groups: Collection[_Files]) -> bool:

@@ -37,6 +37,7 @@ def find(root: Path) -> Listing:
         seen.add(name)
     cases = tuple(_case(source, name, row) for name, row in zip(names, rows, strict=True))
     declared = dict.fromkeys(canonical(key) for row in rows for key in row if key != "case")
+    declared.pop("", None)
     return Listing(source, cases, None, tuple(key for key in declared if key != "label"))
 
 
@@ -49,12 +50,15 @@ def _file(root: Path) -> Path | None:
 def _csv_rows(source: Path) -> list[Mapping[str, Any]]:
     try:
         with source.open(newline="", encoding="utf-8-sig") as file:
-            rows: list[Mapping[str, Any]] = [
-                {(key or "").strip(): value for key, value in row.items()}
-                for row in csv.DictReader(file, skipinitialspace=True)
-            ]
+            read = list(csv.DictReader(file, skipinitialspace=True))
     except (OSError, ValueError, csv.Error) as error:
         raise UserError(f"cannot read {source} ({error}): repair it") from error
+    for number, row in enumerate(read, start=1):
+        if None in row:
+            raise UserError(
+                f"entry {number} of {source} has more fields than the first line names: correct it"
+            )
+    rows: list[Mapping[str, Any]] = [{key.strip(): row[key] for key in row} for row in read]
     if not rows:
         raise UserError(f"{source} lists no case: write a line of names, then a line a case")
     return rows
@@ -73,7 +77,7 @@ def _case(source: Path, name: str, row: Mapping[str, Any]) -> Found:
     files: dict[str, Image] = {}
     problems = {}
     for key, value in row.items():
-        if key == "case" or not value:
+        if key == "case" or not value or not canonical(key):  # such as a column of numbers
             continue
         path = source.parent / str(value).strip()
         files[canonical(key)] = (path, None)

@@ -47,7 +47,7 @@ def find(root: Path) -> Listing:
         if case in files:
             files[case].append(("label", label))
     cases = tuple(gathered(case, images) for case, images in files.items())
-    convention = named_convention(content.get("labels") or {})
+    convention = named_convention(content.get("labels"))
     return Listing(source, cases, convention, tuple(names.values()))
 
 
