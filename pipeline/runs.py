@@ -64,10 +64,11 @@ def write_run(bundle_root: str, output_dir: str, split: Split, resume: bool = Fa
 
     Raises:
         UserError: ``output_dir`` holds a run already and is not to go on, or goes on with other
-            settings, or cannot be written.
+            settings, or cannot be written, or ``split`` trains on nothing.
     """
     run, source = Bundle(Path(output_dir)), Bundle(Path(bundle_root))
     running = _running_config()
+    split.check_trains()
     check_output(run, running, resume)
     task = source.task_of(running)
     trained = source.config("train")
@@ -106,13 +107,13 @@ def check_scored(bundle_root: str, cohort: Cohort, split_file: str | None) -> No
         f"score other cases by unet-bundles segment {run.root} and unet-bundles evaluate, or name "
         "them under validation of a --split_file"
     )
-    if split_file is not None:
-        return
-    if not split.is_file():
+    if split_file is None and not split.is_file():
         sys.exit(f"no {split} names the cases that validated {run.root}: {remedy}")
     try:
-        Split.read(split, list(cohort.labelled))
+        Split.read(split if split_file is None else Path(split_file), list(cohort.labelled))
     except UserError as error:
+        if split_file is not None:
+            sys.exit(str(error))
         sys.exit(f"{error}; {cohort.root} is not the data of the run: {remedy}")
 
 

@@ -27,7 +27,9 @@ def folds(subjects: Mapping[str, str], count: int | None, split: Path | None) ->
     if split is not None:
         if count is not None:
             raise UserError("--folds and --split cannot be both: leave one of the two out")
-        return [Split.read(split, list(subjects))]
+        given = Split.read(split, list(subjects))
+        given.check_trains()
+        return [given]
     ordered = sorted(set(subjects.values()))
     if len(ordered) < 2:
         raise UserError(

@@ -18,8 +18,8 @@ def largest_batch(
 ) -> int:
     """The largest power of two, up to the number of training cases, that stays within ``budget``.
 
-    Two iterations are tried with 1, 2, 4 and so on, each in a process of its own; the second one
-    holds the optimiser's moments too. What was found is kept in ``memory.json``.
+    Iterations are tried with 1, 2, 4 and so on, each size in a process of its own, up to the second
+    full batch, which holds the optimiser's moments too. What was found is kept in ``memory.json``.
 
     Args:
         entry: whose ``batch_size`` is looked for.
@@ -38,7 +38,8 @@ def largest_batch(
     peaks: dict[int, float] = {}
     size, cases = 1, len(json.loads(split.read_text())["train"])
     while size <= cases:
-        peak = _peak(entry, size, training, split, folder)
+        iterations = 2 if 2 * size <= cases else 3  # of which the second has fewer cases
+        peak = _peak(entry, size, iterations, training, split, folder)
         if peak is None or peak > (budget.gib or 0):
             break
         peaks[size] = peak
@@ -49,11 +50,14 @@ def largest_batch(
     return max(peaks)
 
 
-def _peak(entry: Entry, size: int, training: Training, split: Path, folder: Path) -> float | None:
-    """Peak memory in GiB of two iterations; None where memory ran out."""
+def _peak(
+    entry: Entry, size: int, iterations: int, training: Training, split: Path, folder: Path
+) -> float | None:
+    """Peak memory in GiB; None where memory ran out."""
     run = folder / "memory"
     shutil.rmtree(run, ignore_errors=True)
-    probe = Budget("", iterations=2).overrides(entry.config["listeners"]) | {"batch_size": size}
+    budget = Budget("", iterations=iterations)
+    probe = budget.overrides(entry.config["listeners"]) | {"batch_size": size}
     try:
         peak = training.run(entry, probe, split, run, folder / "memory.log")
         peak = json.loads((run / SPENT).read_text())["gpu_gib"] or peak

@@ -3,11 +3,17 @@
 import json
 import random
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 from pipeline.errors import UserError, nearest
 from pipeline.files import write_json
+
+_BOTH = (
+    "list one at least, since the weights that are kept are trained on some cases and chosen on "
+    "others"
+)
 
 
 @dataclass(frozen=True)
@@ -40,11 +46,23 @@ class Split:
         return cls(tuple(sorted(shuffled[count:])), tuple(sorted(shuffled[:count])))
 
     @classmethod
+    def of_weights(cls, weights: str | None) -> "Split":
+        """The split of the run that ``weights`` are of; an empty one where none is known."""
+        above = Path(weights).absolute().parents[1:3] if weights is not None else ()
+        for (
+            folder
+        ) in above:  # of models/model.safetensors, checkpoints/00000010/network.safetensors
+            with suppress(OSError, ValueError, KeyError, TypeError):
+                content = json.loads((folder / "split.json").read_text())
+                return cls(*(tuple(content[key]) for key in ("train", "validation")))
+        return cls((), ())
+
+    @classmethod
     def read(cls, path: Path, names: Sequence[str]) -> "Split":
         """The split in a JSON file ``{"train": [case, ...], "validation": [case, ...]}``.
 
         Raises:
-            UserError: the file is not of that form, leaves one part empty, or names a case twice or
+            UserError: the file is not of that form, names no case that validates, a case twice or
                 one not in ``names``.
         """
         try:
@@ -67,13 +85,18 @@ class Split:
         for name in set(listed):
             if listed.count(name) > 1:
                 raise UserError(f"{path} names the case {name!r} twice: keep one of the two")
-        if not split.train or not split.validation:
-            part = "validation" if split.train else "train"
-            raise UserError(
-                f"{path} names no case under {part}: list one at least, since the weights that are "
-                "kept are trained on some cases and chosen on others"
-            )
+        if not split.validation:
+            raise UserError(f"{path} names no case under validation: {_BOTH}")
         return split
+
+    def check_trains(self) -> None:
+        """Refuse a split that serves for scoring alone.
+
+        Raises:
+            UserError: it names no case that trains.
+        """
+        if not self.train:
+            raise UserError(f"the split names no case under train: {_BOTH}")
 
     def write(self, path: Path) -> None:
         """Write the split in the form that ``read`` takes."""

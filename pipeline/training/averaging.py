@@ -33,6 +33,7 @@ class AveragedWeights:
         self.evaluator.add_event_handler(Events.COMPLETED, self.swap_out)
         self.evaluator.add_event_handler(Events.EXCEPTION_RAISED, self.fail)
         engine.add_event_handler(Events.COMPLETED, self.swap_in)
+        engine.add_event_handler(Events.EXCEPTION_RAISED, self.interrupt)
 
     def update(self, engine: Engine) -> None:
         """Move the average towards the weights of this iteration."""
@@ -65,6 +66,11 @@ class AveragedWeights:
         """Give the weights back before the error is told."""
         self.swap_out(evaluator)
         raise error
+
+    def interrupt(self, engine: Engine, error: BaseException) -> None:
+        """End an interrupted training with the average too; ranks may be at different points."""
+        if isinstance(error, KeyboardInterrupt) and self.average:
+            self._take(self.average)
 
     def state_dict(self) -> dict[str, Tensor]:
         """The average."""

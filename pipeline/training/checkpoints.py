@@ -143,7 +143,8 @@ class Checkpoints:
         tensors = load_file(folder / TENSORS)
         states = unpacked(json.loads((folder / STATE).read_text()), tensors)
         for name, part in self.stateful.items():
-            part.load_state_dict(states[name])
+            if name in states:  # an older version kept nothing of some listeners
+                part.load_state_dict(states[name])
         if engine.scaler is not None and states["scaler"]:
             engine.scaler.load_state_dict(states["scaler"])
         for name, value in states["best"].items():

@@ -10,6 +10,7 @@ from matplotlib.image import imread
 from numpy.typing import NDArray
 from torch import Tensor
 
+from pipeline.data.pixels import is_image
 from pipeline.data.volumes import read_volume
 from pipeline.pictures import canonical, three_planes
 
@@ -28,7 +29,11 @@ def panel(
     order = np.argsort([-float(mask.nansum()) for mask in output["label"]])  # small ones on top
     volumes = [source.array.reshape(*source.array.shape[:3], -1)[..., 0]]
     volumes += [painted(output[key], order) for key in ("label", "pred")]
-    (image, label, pred), spacing = canonical(volumes, source.affine)
+    spacing = None
+    if is_image(Path(sample["source"])):
+        image, label, pred = (array[::-1, ::-1].transpose(1, 0, 2) for array in volumes)
+    else:
+        (image, label, pred), spacing = canonical(volumes, source.affine)
     names = {value + 1: name for value, name in enumerate(targets)}
     picture = BytesIO()
     three_planes(image, label, pred, spacing, picture, sample["case"], names)

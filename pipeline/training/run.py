@@ -81,6 +81,7 @@ def check_cases(parser: ConfigParser) -> None:
         UserError: a case cannot be used.
     """
     split = parser.get_parsed_content("split")
+    split.check_trains()
     refuse_cases(
         parser.get_parsed_content("cohort"),
         (*split.train, *split.validation),

@@ -1,5 +1,6 @@
 """Every bundle is complete, agrees with itself, is wired like the others, trains and segments."""
 
+import json
 import shutil
 import subprocess
 import sys
@@ -248,7 +249,12 @@ def test_a_run_is_scored_on_other_cases_where_a_split_names_them(run, tmp_path):
     cohort = labelled(str(tmp_path), Bundle(run).config("train")["task"])
     with pytest.raises(SystemExit, match="is not the data of the run"):
         check_scored(str(run), cohort, None)
-    check_scored(str(run), cohort, str(tmp_path / "split.json"))
+    split = tmp_path / "split.json"
+    split.write_text(json.dumps({"train": [], "validation": ["phantom-000"]}))
+    check_scored(str(run), cohort, str(split))
+    split.write_text(json.dumps({"train": [], "validation": ["phantom-7"]}))
+    with pytest.raises(SystemExit, match="names the case 'phantom-7', not in the data"):
+        check_scored(str(run), cohort, str(split))
 
 
 def test_weights_without_a_split_are_scored_on_no_drawn_one(run, cohort, tmp_path):

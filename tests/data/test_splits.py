@@ -60,7 +60,6 @@ def test_a_split_may_leave_cases_out(tmp_path):
         ({"train": ["case1"], "validation": ["case11"]}, "names the case 'case11', not in"),
         ({"train": ["case1", "case2"], "validation": ["case1"]}, "'case1' twice"),
         ({"train": ["case1", "case1"], "validation": []}, "'case1' twice"),
-        ({"train": [], "validation": ["case1"]}, "names no case under train"),
         ({"train": ["case1"], "validation": []}, "names no case under validation"),
         ({"train": ["case1"]}, "is no split"),
         ({"train": 3, "validation": []}, "is no split"),
@@ -78,3 +77,11 @@ def test_a_mistaken_split_ends_in_a_sentence_that_names_the_file(tmp_path, conte
 def test_a_missing_split_ends_in_a_sentence(tmp_path):
     with pytest.raises(UserError, match=r"cannot read the split .*no\.json"):
         Split.read(tmp_path / "no.json", NAMES)
+
+
+def test_a_split_that_trains_nothing_serves_for_scoring_alone(tmp_path):
+    (tmp_path / "split.json").write_text(json.dumps({"train": [], "validation": ["case1"]}))
+    split = Split.read(tmp_path / "split.json", ["case1"])
+    assert split.validation == ("case1",)
+    with pytest.raises(UserError, match="names no case under train: list one at least"):
+        split.check_trains()

@@ -3,11 +3,12 @@ import re
 from pathlib import Path
 from typing import Any
 
+import nibabel as nib
 import numpy as np
 import pytest
 from PIL import Image
 
-from pipeline.data.volumes import read_volume, write_volume
+from pipeline.data.volumes import Volume, read_volume, write_volume
 from pipeline.evaluation.report.embedding import Placed
 from pipeline.evaluation.report.outliers import modified_z, unusual
 from pipeline.evaluation.report.thumbnails import write_picture
@@ -199,3 +200,10 @@ def test_a_2d_image_is_shown_as_it_is_seen(tmp_path: Path) -> None:
     rows, columns = np.argwhere(shown > 100).mean(axis=0) / shown.shape
     assert shown.shape[1] == 2 * shown.shape[0]
     assert (rows, columns) == pytest.approx((7 / 60, 32 / 120), abs=0.02)
+
+
+def test_a_channel_of_a_vector_image_is_a_volume(tmp_path: Path) -> None:
+    array = np.arange(24.0).reshape(2, 3, 2, 1, 2)
+    volume = Volume(array, nib.Nifti1Image(array, np.eye(4)).header)
+    placed = Placed.of(tmp_path / "a.nii", volume, 1)
+    np.testing.assert_array_equal(placed.array, array[..., 0, 1])

@@ -59,6 +59,31 @@ def test_weights_come_back_after_a_validation_that_failed():
     assert network.weight.item() == 3.0
 
 
+def test_an_interrupted_training_ends_with_the_average():
+    network = weight(0.0)
+    engine = trainer(network)
+    AveragedWeights(network, Engine(lambda _engine, _batch: None), decay=0.5).attach(engine)
+    engine.add_event_handler(Events.EXCEPTION_RAISED, lambda _engine, _error: None)
+
+    def interrupt(_engine: Engine) -> None:
+        raise KeyboardInterrupt
+
+    engine.add_event_handler(Events.ITERATION_COMPLETED(once=2), interrupt)
+    engine.run([1.0, 3.0, 5.0])
+    assert network.weight.item() == pytest.approx(1.0 + (3.0 - 1.0) * (1 - 3 / 12))
+
+
+def test_a_training_that_stopped_early_does_not_go_on():
+    stopped = StopEarly(Engine(lambda _engine, _batch: None), patience=2)
+    stopped.stopped = True
+    again = StopEarly(Engine(lambda _engine, _batch: None), patience=2)
+    again.load_state_dict(stopped.state_dict())
+    engine = Engine(lambda _engine, _batch: None)
+    again.attach(engine)
+    engine.run([0], max_epochs=10)
+    assert engine.state.iteration == 0
+
+
 def test_training_stops_when_the_best_epoch_is_long_ago():
     evaluator = Engine(lambda _engine, _batch: None)
     engine = Engine(lambda _engine, _batch: None)

@@ -40,10 +40,7 @@ class Placed:
         A 2D image lies so that its rows are seen downwards and its columns towards the right.
         """
         shape = volume.array.shape
-        if channel is None:
-            array = volume.array.reshape(*shape[:3], -1)[..., 0]
-        else:
-            array = volume.array[..., channel]
+        array = volume.array.reshape(*shape[:3], -1)[..., channel or 0]
         if is_image(path):
             return cls(array[::-1, ::-1].transpose(1, 0, 2), np.eye(4))
         axes = nib.orientations.io_orientation(volume.affine)
