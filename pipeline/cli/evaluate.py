@@ -53,7 +53,7 @@ class Evaluate(Common):
         labels, found = find_labels(self.references, self.layout)
         convention = self.labels or ("classes" if task.classes else found)
         if convention is None:
-            convention = told_by_values(labels.values(), task, self.references)
+            convention = told_by_values(labels.values(), task, self.references, each_its_own=True)
             console.print(f"labels follow {convention}, told by their values")
         with over_cases("evaluate", len(labels)) as on_case:
             scores = evaluate(

@@ -66,10 +66,12 @@ class Report(Common):
             references, found = find_labels(self.references, self.layout)
             convention = convention or found
             if convention is None:
-                convention = told_by_values(references.values(), task, self.references)
+                convention = told_by_values(
+                    references.values(), task, self.references, each_its_own=True
+                )
         if predicted is None and convention is None:
             files = [path for path in self.predictions.iterdir() if is_volume(path)]
-            convention = told_by_values(files, task, self.predictions)
+            convention = told_by_values(files, task, self.predictions, each_its_own=True)
         folders = {} if self.references is None else {"references": self.references}
         return Sources(
             self.predictions,

@@ -29,8 +29,7 @@ def find_cohort(
         root: a folder of cases or of a single case, or a CSV or JSON file that lists cases.
         task: whose modalities are looked for.
         layout: the name of the layout; None recognises it.
-        with_labels: whether labels are to be used; if not, a case may lack one that is listed, or
-            have two.
+        with_labels: whether labels are to be used; if not, a case may lack one that is listed.
 
     Raises:
         UserError: ``root`` does not exist or holds no case, or the layout does not fit.
@@ -42,7 +41,7 @@ def find_cohort(
         cohort = None if found is None else _of_task(root, task, with_labels, *found)
         if cohort is not None:
             return cohort
-    cohort = _images(root, task, with_labels)
+    cohort = _images(root, task)
     if cohort is None:
         raise UserError(
             f"no case under {root}: expected case folders with files such as "
@@ -139,14 +138,14 @@ def _of_task(
 ) -> Cohort | None:
     """The cases that a layout finds and that have any modality of ``task``, or None."""
     wanted = [canonical(modality) for modality in task.modalities]
-    used = ["label"] if with_labels else []
     _check_declared(listing, wanted)
     cases, refused, incomplete, others = [], {}, [], 0
     for found in sorted(listing.cases, key=lambda case: case.name):
         if not (found.meant or "" in found.problems or found.files.keys() & set(wanted)):
             others += 1
             continue
-        problem = found.problem([*wanted, *used]) or _missing(found, wanted, listing)
+        used = [*wanted, "label"] if with_labels or found.ambiguous else wanted
+        problem = found.problem(used) or _missing(found, wanted, listing)
         if problem is not None:
             refused[found.name] = problem
             if found.private:
@@ -191,10 +190,10 @@ def _missing(found: Found, wanted: Iterable[str], listing: Listing) -> str | Non
     )
 
 
-def _images(root: Path, task: Task, with_labels: bool) -> Cohort | None:
+def _images(root: Path, task: Task) -> Cohort | None:
     from pipeline.data.images2d import find_images
 
-    cohort = find_images(root, task, with_labels)
+    cohort = find_images(root, task)
     if cohort is None:
         return None
     notes = (f"{len(cohort.cases)} cases in the layout images",)

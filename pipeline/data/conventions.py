@@ -34,19 +34,20 @@ def settled(cohort: Cohort, task: Task, asked: str | None = None) -> Cohort:
     return replace(cohort, convention=convention, notes=(*cohort.notes, note))
 
 
-def told_by_values(labels: Iterable[Path], task: Task, where: Path) -> str:
+def told_by_values(
+    labels: Iterable[Path], task: Task, where: Path, each_its_own: bool = False
+) -> str:
     """The one convention that has all values of the cohort's ``labels``.
-
-    A label that cannot be read, or that no convention has, says nothing: it fails as a case.
 
     Args:
         labels: the label files of the whole cohort.
         task: whose conventions are weighed.
         where: names the cohort in a sentence.
+        each_its_own: whether a label that cannot be used says nothing, and fails later as a case.
 
     Raises:
-        UserError: several conventions have the values, or none has, or no label can be read; it is
-            never guessed.
+        UserError: several conventions have the values, or none has, or a label cannot be read; it
+            is never guessed.
     """
     if len(task.conventions) == 1:
         return task.conventions[0]
@@ -56,6 +57,8 @@ def told_by_values(labels: Iterable[Path], task: Task, where: Path) -> str:
         try:
             found = _values(read_labels(label, task, None).array)
         except UserError as error:
+            if not each_its_own:
+                raise
             unusable.append(error)
             continue
         values |= found

@@ -15,10 +15,8 @@ from pipeline.tasks import Task
 _MASK = "_mask"
 
 
-def find_images(root: Path, task: Task, with_masks: bool = True) -> Cohort | None:
+def find_images(root: Path, task: Task) -> Cohort | None:
     """The 2D images under ``root`` with their masks; None where there is no image.
-
-    A case has one mask; without ``with_masks``, any number of which the first is taken.
 
     A folder of volumes may hold a picture too: look for volumes first.
     """
@@ -31,7 +29,7 @@ def find_images(root: Path, task: Task, with_masks: bool = True) -> Cohort | Non
             continue
         labels = [*masks.get(name + _MASK, []), *(masks.get(name, []) if separate else [])]
         try:
-            cases.append(_case(name, files, labels if with_masks else labels[:1], task))
+            cases.append(_case(name, files, labels, task))
         except UserError as error:
             refused[name] = str(error)
     if not cases and not refused:

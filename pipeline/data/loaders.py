@@ -125,10 +125,8 @@ def training_split(
 
     A run whose split has none of these cases was trained on others, so that its split is not used.
     Of one that has some, the others take no part, which is said. All cases of a subject are drawn
-    into one part, and what trained the weights that are started from trains again.
-
-    Raises:
-        UserError: a split cannot be read, or every case trained the weights that are started from.
+    into one part, and what trained the weights that are started from trains again; where nothing
+    else is there, it is said.
     """
     names = list(cohort.labelled)
     own = Path(run) / "split.json"
@@ -150,33 +148,12 @@ def training_split(
         subjects.setdefault(case.subject or case.name, []).append(case.name)
     train, validation = [], []
     for subjects in by_domain.values():
-        drawn = _drawn(subjects, before, validation_fraction, seed)
+        trained = [subject for subject, cases in subjects.items() if {*cases} & {*before.train}]
+        drawn = Split.drawn(list(subjects), validation_fraction, seed, trained)
         train += [name for subject in drawn.train for name in subjects[subject]]
         validation += [name for subject in drawn.validation for name in subjects[subject]]
-    if not validation:
-        raise UserError(
-            f"every case trained the weights {start_from}: add others, or name those that are to "
-            "validate all the same by --split"
-        )
+    _tell_trained_before({*validation} & {*before.train}, start_from)
     return Split(tuple(train), tuple(validation))
-
-
-def _drawn(
-    subjects: Mapping[str, Sequence[str]], before: Split, validation_fraction: float, seed: int
-) -> Split:
-    """A split of ``subjects``, whose cases are given, that leaves each where it was ``before``."""
-    train = [subject for subject, cases in subjects.items() if {*cases} & {*before.train}]
-    validation = [
-        subject
-        for subject, cases in subjects.items()
-        if subject not in train and {*cases} & {*before.validation}
-    ]
-    rest = [subject for subject in subjects if subject not in (*train, *validation)]
-    if len(rest) > 1 or not (train or validation):
-        drawn = Split.drawn(rest, validation_fraction, seed)
-    else:
-        drawn = Split((), tuple(rest)) if train else Split(tuple(rest), ())
-    return Split((*train, *drawn.train), (*validation, *drawn.validation))
 
 
 def _tell_trained_before(names: Collection[str], weights: str | None) -> None:

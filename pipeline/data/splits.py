@@ -2,7 +2,7 @@
 
 import json
 import random
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,13 +24,20 @@ class Split:
     validation: tuple[str, ...]
 
     @classmethod
-    def drawn(cls, names: Sequence[str], validation_fraction: float, seed: int) -> "Split":
+    def drawn(
+        cls,
+        names: Sequence[str],
+        validation_fraction: float,
+        seed: int,
+        trained: Collection[str] = (),
+    ) -> "Split":
         """A random split; at least one case each if there are two or more.
 
         Args:
             names: of cases, or of subjects that have several.
             validation_fraction: of the names.
             seed: decides all randomness.
+            trained: names that train, whatever is drawn, unless that are all.
 
         Raises:
             UserError: fewer than two names.
@@ -40,21 +47,24 @@ class Split:
                 f"labelled cases of {len(names)} subject cannot be split: give two subjects or "
                 "more, or --split FILE"
             )
-        shuffled = sorted(names)
+        known = {*trained} & {*names}
+        if len(known) == len(names):
+            known = set()
+        shuffled = sorted({*names} - known)
         random.Random(seed).shuffle(shuffled)
-        count = min(max(round(len(names) * validation_fraction), 1), len(names) - 1)
-        return cls(tuple(sorted(shuffled[count:])), tuple(sorted(shuffled[:count])))
+        most = len(shuffled) if known else len(shuffled) - 1
+        count = min(max(round(len(names) * validation_fraction), 1), most)
+        return cls(tuple(sorted([*known, *shuffled[count:]])), tuple(sorted(shuffled[:count])))
 
     @classmethod
     def of_weights(cls, weights: str | None) -> "Split":
         """The split of the run that ``weights`` are of; an empty one where none is known."""
         above = Path(weights).absolute().parents[1:3] if weights is not None else ()
-        for (
-            folder
-        ) in above:  # of models/model.safetensors, checkpoints/00000010/network.safetensors
+        for run in above:  # of models/model.safetensors, checkpoints/0010/network.safetensors
             with suppress(OSError, ValueError, KeyError, TypeError):
-                content = json.loads((folder / "split.json").read_text())
-                return cls(*(tuple(content[key]) for key in ("train", "validation")))
+                if (run / "configs/train.yaml").is_file():
+                    content = json.loads((run / "split.json").read_text())
+                    return cls(*(tuple(content[key]) for key in ("train", "validation")))
         return cls((), ())
 
     @classmethod

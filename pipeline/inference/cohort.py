@@ -3,6 +3,7 @@
 import fcntl
 import os
 import shutil
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass, field, replace
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
 
 
 _PREFIX = ".segmenting-"
+_A_DAY = 86400  # seconds; a lock may not reach the other machines that write to a disk
 
 
 @dataclass
@@ -206,10 +208,10 @@ def _alone(output_dir: Path) -> Iterator[bool]:
 def _temporary(output_dir: Path, alone: bool) -> Iterator[Path]:
     """A hidden folder beside the predictions, on their disk, that does not outlast the context.
 
-    Those of processes that were killed are removed where no other is at work.
+    Those of processes that were killed are removed after a day, where no other is at work.
     """
-    if alone:
-        for left in output_dir.glob(f"{_PREFIX}*"):
+    for left in output_dir.glob(f"{_PREFIX}*") if alone else ():
+        if time.time() - left.stat().st_mtime > _A_DAY:
             shutil.rmtree(left, ignore_errors=True)
     try:
         folder = TemporaryDirectory(

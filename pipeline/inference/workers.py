@@ -119,7 +119,7 @@ def warm_up() -> None:
 
         forkserver.set_forkserver_preload(list(_PRELOADED))
         resource_tracker.ensure_running()  # which would unblock it
-        before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+        before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT, signal.SIGHUP})
         try:
             forkserver.ensure_running()
         finally:
@@ -212,7 +212,8 @@ def _work(
     connection: Connection, step: Step[J], job: J, environment: Mapping[str, str], folder: Path
 ) -> None:
     """What the process does; the server was begun in other surroundings perhaps."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    for one in (signal.SIGINT, signal.SIGHUP):
+        signal.signal(one, signal.SIG_IGN)
     logging.disable(logging.CRITICAL)
     warnings.simplefilter("ignore")
     os.environ.clear()

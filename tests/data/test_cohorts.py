@@ -251,14 +251,24 @@ def test_a_label_that_lies_alone_belongs_to_the_images_that_it_is_named_after(tm
     (case,) = find_cohort(tmp_path, GLIOMA).cases
     assert (case.name, case.label.name) == ("c", "c_tumor_seg.nii.gz")
     touch(tmp_path / "a" / "c_seg.nii.gz")
-    assert "has two label files" in find_cohort(tmp_path, GLIOMA).refused["c"]
+    (case,) = find_cohort(tmp_path, GLIOMA).cases
+    assert case.label.name == "c_seg.nii.gz"
 
 
-def test_labels_that_are_not_used_refuse_no_case(tmp_path):
+def test_a_label_without_images_is_not_given_to_another_case(tmp_path):
+    for name in ("P1", "P3"):
+        write_case(tmp_path, BRATS2018[:4], name)
+    touch(tmp_path / "P1_2_seg.nii.gz")
+    cohort = find_cohort(tmp_path, GLIOMA)
+    assert [(case.name, case.label) for case in cohort.cases] == [("P1", None), ("P3", None)]
+
+
+@pytest.mark.parametrize("with_labels", [True, False])
+def test_of_two_labels_a_prediction_could_replace_one(tmp_path, with_labels):
     write_case(tmp_path / "a", BRATS2018)
     touch(tmp_path / "a" / "a_seg.nii")
-    assert "two label files" in find_cohort(tmp_path, GLIOMA).refused["a"]
-    assert [case.name for case in find_cohort(tmp_path, GLIOMA, with_labels=False).cases] == ["a"]
+    refused = find_cohort(tmp_path, GLIOMA, with_labels=with_labels).refused
+    assert "two label files" in refused["a"]
 
 
 def test_two_references_of_one_case_are_not_chosen_between(tmp_path):

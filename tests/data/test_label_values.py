@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from pipeline.data.cohorts import find_cohort
-from pipeline.data.conventions import settled
+from pipeline.data.conventions import settled, told_by_values
 from pipeline.errors import UserError
 from pipeline.tasks import Task
 
@@ -49,12 +49,16 @@ def test_values_of_no_convention_are_an_error_that_names_the_file(tmp_path):
 def test_a_label_that_cannot_be_used_says_nothing_about_the_others(tmp_path):
     cohort = write_labels(tmp_path, [1, 2], [7], [1, 2, 4])
     (tmp_path / "case0" / "seg.nii").write_bytes(b"no volume")
-    assert settled(cohort, TASK).convention == "brats2018"
+    labels = [case.label for case in cohort.cases]
+    assert told_by_values(labels, TASK, tmp_path, each_its_own=True) == "brats2018"
+    with pytest.raises(UserError, match=r"case0/seg\.nii"):  # a training needs all of them
+        settled(cohort, TASK)
 
 
 def test_where_no_label_can_be_used_the_first_is_named(tmp_path):
+    labels = [case.label for case in write_labels(tmp_path, [7], [8]).cases]
     with pytest.raises(UserError, match=r"case0/seg\.nii holds the label value 7"):
-        settled(write_labels(tmp_path, [7], [8]), TASK)
+        told_by_values(labels, TASK, tmp_path, each_its_own=True)
 
 
 def test_what_is_asked_for_is_not_questioned(tmp_path):

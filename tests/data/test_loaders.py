@@ -223,31 +223,47 @@ def test_all_sessions_of_a_subject_are_in_one_part(root):
     assert subjects[0].isdisjoint(subjects[1])
 
 
-@pytest.mark.parametrize(
-    "place", ["models/model.safetensors", "checkpoints/0001/network.safetensors"]
-)
-def test_what_trained_the_weights_of_the_start_does_not_validate(root, tmp_path, place):
-    cohort, weights = labelled(str(root), TASK), str(tmp_path / "start" / place)
-    for before in (Split(("case0", "gone"), ()), Split(("case0", "case1"), ("case2",))):
-        before.write(tmp_path / "start/split.json")
+@pytest.fixture
+def start(tmp_path):
+    """The folder of a run, whose split is to be written."""
+    (tmp_path / "start/configs").mkdir(parents=True)
+    (tmp_path / "start/configs/train.yaml").touch()
+    return tmp_path / "start"
+
+
+@pytest.mark.parametrize("place", ["models/a.safetensors", "checkpoints/01/network.safetensors"])
+def test_what_trained_the_weights_of_the_start_does_not_validate(root, start, place):
+    cohort = labelled(str(root), TASK)
+    for before in (Split(("case0", "gone"), ("x",)), Split(("case0", "case1"), ("case2",))):
+        before.write(start / "split.json")
         for seed in range(5):
-            split = training_split(cohort, None, str(root), 0.34, seed, weights)
-            assert "case0" in split.train
-            assert {*before.validation} <= {*split.validation}
+            split = training_split(cohort, None, str(root), 0.34, seed, str(start / place))
+            assert {*before.train} & {*split.validation} == set()
+            assert len(split.validation) == 1
             assert sorted(split.train + split.validation) == ["case0", "case1", "case2"]
 
 
-def test_weights_that_every_case_trained_are_not_validated_by_them(root, tmp_path):
-    Split(("case0", "case1", "case2"), ()).write(tmp_path / "start/split.json")
-    weights = str(tmp_path / "start/models/model.safetensors")
-    with pytest.raises(UserError, match=r"every case trained the weights .*: add others"):
-        training_split(labelled(str(root), TASK), None, str(root), 0.34, 0, weights)
+def test_what_only_validated_the_weights_of_the_start_is_drawn_from(root, start):
+    Split(("other",), ("case0", "case1", "case2")).write(start / "split.json")
+    weights = str(start / "models/model.safetensors")
+    split = training_split(labelled(str(root), TASK), None, str(root), 0.34, 0, weights)
+    assert split == Split.drawn(["case0", "case1", "case2"], 0.34, 0)
 
 
-def test_a_given_split_that_validates_on_what_trained_the_weights_is_told(root, tmp_path, capsys):
-    Split(("case0", "case1"), ("case2",)).write(tmp_path / "start/split.json")
+def test_weights_that_every_case_trained_are_told(root, start, capsys):
+    Split(("case0", "case1", "case2"), ("x",)).write(start / "split.json")
+    weights = str(start / "models/model.safetensors")
+    split = training_split(labelled(str(root), TASK), None, str(root), 0.34, 0, weights)
+    assert len(split.validation) == 1
+    assert "1 cases that validate trained" in " ".join(capsys.readouterr().err.split())
+
+
+def test_a_given_split_that_validates_on_what_trained_the_weights_is_told(
+    root, start, tmp_path, capsys
+):
+    Split(("case0", "case1"), ("case2",)).write(start / "split.json")
     (tmp_path / "mine.json").write_text(json.dumps({"train": ["case2"], "validation": ["case1"]}))
-    weights = str(tmp_path / "start/models/model.safetensors")
+    weights = str(start / "models/model.safetensors")
     cohort = labelled(str(root), TASK)
     training_split(cohort, str(tmp_path / "mine.json"), str(root), 0.34, 0, weights)
     told = " ".join(capsys.readouterr().err.split())

@@ -9,6 +9,7 @@ import hashlib
 import json
 import os
 import shutil
+import sys
 import tempfile
 import time
 from collections.abc import Iterator, Mapping
@@ -196,17 +197,23 @@ def _own_code() -> str:
     return hashlib.sha256(texts).hexdigest()
 
 
-def _code_of_others(bundle: Bundle) -> str:
+def _code_of_others(bundle: Bundle) -> dict[str, str | None]:
     """A digest of every package besides ours, MONAI's and torch's that the config names."""
     named = (str(one["_target_"]) for one in components(bundle.config("inference")))
     packages = {name.partition(".")[0] for name in named if "." in name}
+    others = packages - {"", "pipeline", "monai", "torch"} - sys.stdlib_module_names
+    return {name: _code_of(name) for name in sorted(others)}
+
+
+@cache
+def _code_of(package: str) -> str | None:
+    spec = find_spec(package)
+    if spec is None:
+        return None
     total = hashlib.sha256()
-    for name in sorted(packages - {"pipeline", "monai", "torch"}):
-        spec = find_spec(name)
-        places = [] if spec is None else spec.submodule_search_locations or [spec.origin or ""]
-        for place in map(Path, places):
-            for path in sorted(place.rglob("*.py")) if place.is_dir() else [place]:
-                total.update(path.read_bytes())
+    for place in map(Path, spec.submodule_search_locations or [spec.origin or ""]):
+        for path in sorted(place.rglob("*.py")) if place.is_dir() else [place]:
+            total.update(path.read_bytes())
     return total.hexdigest()
 
 

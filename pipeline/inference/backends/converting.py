@@ -120,15 +120,17 @@ def convert(bundle: Bundle, weights: Path, backend: str, device: str, folder: Pa
     except (UserError, OSError):
         raise
     except Exception as error:
-        if _for_want_of_memory(error) or device != "cpu":
-            raise  # another time there may be enough, or the driver mended
+        if _may_pass(error):
+            raise  # another time there may be enough memory, or a driver that works
         report |= {"verdict": "refused", "reason": reason(error)}
     cache.finish(folder, report | {"seconds": perf_counter() - began})
 
 
-def _for_want_of_memory(error: Exception) -> bool:
-    kinds = (MemoryError, torch.OutOfMemoryError)
-    return isinstance(error, kinds) or "allocate memory" in str(error)
+def _may_pass(error: Exception) -> bool:
+    kinds = (MemoryError, torch.OutOfMemoryError, torch.AcceleratorError)
+    return isinstance(error, kinds) or any(
+        text in str(error) for text in ("allocate memory", "CUDA error", "CUDA driver")
+    )
 
 
 def _verdict(parities: list[Parity], device: str) -> dict[str, str]:
