@@ -146,18 +146,18 @@ def check_output(run: Bundle, running: Mapping[str, Any], resume: bool) -> None:
     if there is None:
         raise UserError(f"no checkpoint under {run.root}: --resume needs the folder of a run")
     for key, value in run.config("train").items():
-        if key not in OF_THE_MACHINE + REPORTS and _decisive(running.get(key)) != _decisive(value):
+        if key not in OF_THE_MACHINE + REPORTS and not _alike(key, running.get(key), value):
             raise UserError(
                 f"{run.root} was trained with another {key} ({value!r}): --resume goes on with the "
                 "settings of the run"
             )
 
 
-def _decisive(value: Any) -> Any:
-    """``value`` without what belongs to the machine, of which an older run may have less."""
-    if not isinstance(value, Mapping):
-        return value
-    return {key: part for key, part in value.items() if key not in OF_THE_MACHINE}
+def _alike(key: str, one: Any, other: Any) -> bool:
+    """Whether two values of ``key`` are one; a run that goes on draws its split no more."""
+    if key == "split":
+        one, other = ({**value, "start_from": None} for value in (one, other))
+    return bool(one == other)
 
 
 def burnt_in(text: str, running: Mapping[str, Any]) -> str:

@@ -99,7 +99,8 @@ class Picture(Common):
 
         known = "classes" if task.classes else convention or self.labels
         if known is None:
-            known = told_by_values(files.values(), task, next(iter(files.values())).parent)
+            where = next(iter(files.values())).parent
+            known = told_by_values(files.values(), task, where, each_its_own=True)
         return {name: LabelFile(path, known) for name, path in files.items()}
 
     def pictures(self, case: str) -> dict[str, Path]:

@@ -2,7 +2,7 @@
 
 import json
 from collections import Counter
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence, Set
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -16,7 +16,7 @@ from pipeline.data.batches import EpochBatches, Key
 from pipeline.data.cohort_checks import without_refused
 from pipeline.data.cohorts import Align, Case, Cohort, find_cohort, written_convention
 from pipeline.data.conventions import settled
-from pipeline.data.splits import Split
+from pipeline.data.splits import Split, trained_by
 from pipeline.distributed import rank, world_size
 from pipeline.errors import UserError, nearest
 from pipeline.progress import console
@@ -128,31 +128,39 @@ def training_split(
     into one part, and what trained the weights that are started from trains again; where nothing
     else is there, it is said.
     """
+    before = trained_by(start_from)
+    split = _listed(cohort, file, run) or _drawn(cohort, validation_fraction, seed, before)
+    _tell_trained_before(before & {*split.validation}, start_from)
+    return split
+
+
+def _listed(cohort: Cohort, file: str | None, run: str) -> Split | None:
     names = list(cohort.labelled)
     own = Path(run) / "split.json"
-    before = Split.of_weights(start_from)
     if file is not None:
-        split = Split.read(Path(file), names)
-        _tell_trained_before({*split.validation} & {*before.train}, start_from)
-        return split
-    if own.is_file():
-        listed = own.read_text()
-        if any(json.dumps(name) in listed for name in names):
-            split = Split.read(own, names)
-            _tell_left_out(set(names) - {*split.train, *split.validation}, own)
-            return split
+        return Split.read(Path(file), names)
+    if not own.is_file():
+        return None
+    listed = own.read_text()
+    if not any(json.dumps(name) in listed for name in names):
         console.print(f"{own} is of other cases: a new split is drawn", soft_wrap=True)
+        return None
+    split = Split.read(own, names)
+    _tell_left_out(set(names) - {*split.train, *split.validation}, own)
+    return split
+
+
+def _drawn(cohort: Cohort, validation_fraction: float, seed: int, before: Set[str]) -> Split:
     by_domain: dict[str | None, dict[str, list[str]]] = {}
     for case in cohort.labelled.values():
         subjects = by_domain.setdefault(case.domain, {})
         subjects.setdefault(case.subject or case.name, []).append(case.name)
     train, validation = [], []
     for subjects in by_domain.values():
-        trained = [subject for subject, cases in subjects.items() if {*cases} & {*before.train}]
+        trained = [subject for subject, cases in subjects.items() if before & {*cases}]
         drawn = Split.drawn(list(subjects), validation_fraction, seed, trained)
         train += [name for subject in drawn.train for name in subjects[subject]]
         validation += [name for subject in drawn.validation for name in subjects[subject]]
-    _tell_trained_before({*validation} & {*before.train}, start_from)
     return Split(tuple(train), tuple(validation))
 
 

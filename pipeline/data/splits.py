@@ -57,17 +57,6 @@ class Split:
         return cls(tuple(sorted([*known, *shuffled[count:]])), tuple(sorted(shuffled[:count])))
 
     @classmethod
-    def of_weights(cls, weights: str | None) -> "Split":
-        """The split of the run that ``weights`` are of; an empty one where none is known."""
-        above = Path(weights).absolute().parents[1:3] if weights is not None else ()
-        for run in above:  # of models/model.safetensors, checkpoints/0010/network.safetensors
-            with suppress(OSError, ValueError, KeyError, TypeError):
-                if (run / "configs/train.yaml").is_file():
-                    content = json.loads((run / "split.json").read_text())
-                    return cls(*(tuple(content[key]) for key in ("train", "validation")))
-        return cls((), ())
-
-    @classmethod
     def read(cls, path: Path, names: Sequence[str]) -> "Split":
         """The split in a JSON file ``{"train": [case, ...], "validation": [case, ...]}``.
 
@@ -111,3 +100,22 @@ class Split:
     def write(self, path: Path) -> None:
         """Write the split in the form that ``read`` takes."""
         write_json(path, {"train": self.train, "validation": self.validation})
+
+
+def trained_by(weights: str | None) -> set[str]:
+    """The cases that trained ``weights``, and those that these were started from.
+
+    They are told by the runs that the weights lie in; of other weights nothing is known.
+    """
+    trained: set[str] = set()
+    seen: set[str] = set()
+    while weights is not None and weights not in seen:
+        seen.add(weights)
+        above = Path(weights).absolute().parents[1:3]  # of models/* and of checkpoints/0010/*
+        run = next((path for path in above if (path / "configs/train.yaml").is_file()), None)
+        weights = None
+        with suppress(OSError, ValueError, KeyError, TypeError, AttributeError):
+            if run is not None:
+                trained |= {*json.loads((run / "split.json").read_text())["train"]}
+                weights = json.loads((run / "environment.json").read_text()).get("start_from")
+    return trained

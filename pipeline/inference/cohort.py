@@ -211,8 +211,9 @@ def _temporary(output_dir: Path, alone: bool) -> Iterator[Path]:
     Those of processes that were killed are removed after a day, where no other is at work.
     """
     for left in output_dir.glob(f"{_PREFIX}*") if alone else ():
-        if time.time() - left.stat().st_mtime > _A_DAY:
-            shutil.rmtree(left, ignore_errors=True)
+        with suppress(OSError):
+            if time.time() - left.stat().st_mtime > _A_DAY:
+                shutil.rmtree(left)
     try:
         folder = TemporaryDirectory(
             prefix=_PREFIX, dir=output_dir.absolute(), ignore_cleanup_errors=True

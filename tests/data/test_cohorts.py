@@ -247,9 +247,11 @@ def test_a_folder_that_cannot_be_listed_is_refused_by_name(tmp_path, layout, mon
 
 def test_a_label_that_lies_alone_belongs_to_the_images_that_it_is_named_after(tmp_path):
     write_case(tmp_path / "a", BRATS2018[:4], "c")
-    touch(*(tmp_path / "a" / f"c_{name}.nii.gz" for name in ("tumor_seg", "t1_mask", "t2_mask")))
+    touch(*(tmp_path / "a" / f"c_{name}.nii.gz" for name in ("t1c_seg", "t1_mask", "t2_mask")))
     (case,) = find_cohort(tmp_path, GLIOMA).cases
-    assert (case.name, case.label.name) == ("c", "c_tumor_seg.nii.gz")
+    assert (case.name, case.label.name) == ("c", "c_t1c_seg.nii.gz")
+    touch(tmp_path / "a" / "c_manual_seg.nii.gz")
+    assert "has two label files" in find_cohort(tmp_path, GLIOMA).refused["c"]
     touch(tmp_path / "a" / "c_seg.nii.gz")
     (case,) = find_cohort(tmp_path, GLIOMA).cases
     assert case.label.name == "c_seg.nii.gz"

@@ -2,7 +2,7 @@ import json
 
 import pytest
 
-from pipeline.data.splits import Split
+from pipeline.data.splits import Split, trained_by
 from pipeline.errors import UserError
 
 NAMES = [f"case{number}" for number in range(10)]
@@ -85,3 +85,15 @@ def test_a_split_that_trains_nothing_serves_for_scoring_alone(tmp_path):
     assert split.validation == ("case1",)
     with pytest.raises(UserError, match="names no case under train: list one at least"):
         split.check_trains()
+
+
+def test_what_trained_weights_is_told_by_their_runs_one_after_the_other(tmp_path):
+    for name, case, start in (("b", "case1", "a/models/model.safetensors"), ("a", "case0", None)):
+        Split((case,), ("other",)).write(tmp_path / name / "split.json")
+        (tmp_path / name / "configs").mkdir()
+        (tmp_path / name / "configs/train.yaml").touch()
+        started = None if start is None else str(tmp_path / start)
+        (tmp_path / name / "environment.json").write_text(json.dumps({"start_from": started}))
+    assert trained_by(str(tmp_path / "b/checkpoints/01/network.safetensors")) == {"case0", "case1"}
+    assert trained_by(str(tmp_path / "a/models/model.safetensors")) == {"case0"}
+    assert trained_by(str(tmp_path / "model.safetensors")) == trained_by(None) == set()

@@ -1,17 +1,20 @@
 """A training that was killed goes on as if it had never stopped."""
 
+import json
 import os
 import signal
 import subprocess
 import sys
 import time
+from contextlib import nullcontext
 from pathlib import Path
 
 import pytest
 
+from pipeline.bundles import Bundle
 from pipeline.data.phantom import write_cohort
 from pipeline.errors import UserError
-from pipeline.runs import goes_on
+from pipeline.runs import check_output, goes_on
 from tests.conftest import TINY
 from tests.training.curves import curve, names, pictures
 
@@ -88,6 +91,24 @@ def test_going_on_with_other_settings_is_refused(cohort, whole, unet_bundles):
     )
     assert status == 2
     assert "was trained with another batch_size (1)" in " ".join(err.split())
+
+
+@pytest.mark.parametrize(
+    ("changed", "refused"),
+    [
+        ({}, False),
+        ({"split": {"seed": 0}}, False),  # of a version that did not know start_from
+        ({"split": {"seed": 1, "start_from": None}}, True),
+        ({"loss": {"weights": 2}}, True),
+    ],
+)
+def test_what_decides_a_run_is_what_it_was(tmp_path, changed, refused):
+    settings = {"split": {"seed": 0, "start_from": "a"}, "loss": {"weights": 1}}
+    (tmp_path / "configs").mkdir()
+    (tmp_path / "configs/train.yaml").write_text(json.dumps(settings | changed))
+    (tmp_path / "checkpoints/00000001").mkdir(parents=True)
+    with pytest.raises(UserError, match="was trained with another") if refused else nullcontext():
+        check_output(Bundle(tmp_path), settings, resume=True)
 
 
 def test_going_on_with_other_cases_is_refused(whole, tmp_path, unet_bundles):

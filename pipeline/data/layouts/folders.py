@@ -52,16 +52,18 @@ def _case_files(root: Path, on_error: _OnError) -> Iterator[tuple[Path, _Files]]
 def _join_labels(groups: dict[str, _Files]) -> None:
     """Give a label that lies alone to the images without one whose prefix its own goes on from."""
     alone = [prefix for prefix, files in groups.items() if {key for key, _ in files} == {"label"}]
+    images = [prefix for prefix in groups if prefix not in alone]
+    without = [prefix for prefix in images if "label" not in dict(groups[prefix])]
     for prefix in alone:
-        known = [other for other in groups if other not in alone and _goes_on(prefix, other)]
-        if len(known) == 1 and "label" not in dict(groups[known[0]]):
+        known = [other for other in images if _goes_on(prefix, other)]
+        if len(known) == 1 and known[0] in without:
             groups[known[0]] += groups.pop(prefix)
 
 
 def _goes_on(prefix: str, other: str) -> bool:
     """Whether ``prefix`` is ``other`` and a word, not the number of another case."""
     rest = prefix.removeprefix(other)
-    return "" not in (other, rest) and rest != prefix and rest[0] in "_-. " and rest[1:].isalpha()
+    return "" not in (other, rest) and rest != prefix and rest[0] in "_-. " and rest[1:2].isalpha()
 
 
 def _is_one_case(groups: Collection[_Files]) -> bool:

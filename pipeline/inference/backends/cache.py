@@ -205,7 +205,6 @@ def _code_of_others(bundle: Bundle) -> dict[str, str | None]:
     return {name: _code_of(name) for name in sorted(others)}
 
 
-@cache
 def _code_of(package: str) -> str | None:
     spec = find_spec(package)
     if spec is None:

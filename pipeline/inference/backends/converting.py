@@ -126,11 +126,16 @@ def convert(bundle: Bundle, weights: Path, backend: str, device: str, folder: Pa
     cache.finish(folder, report | {"seconds": perf_counter() - began})
 
 
+_PASSING = (
+    *("allocate memory", "out of memory"),
+    *("CUDA error", "CUDA driver", "cuDNN error", "Triton Error"),
+)
+"""What libraries say of faults of the machine, not of a network."""
+
+
 def _may_pass(error: Exception) -> bool:
     kinds = (MemoryError, torch.OutOfMemoryError, torch.AcceleratorError)
-    return isinstance(error, kinds) or any(
-        text in str(error) for text in ("allocate memory", "CUDA error", "CUDA driver")
-    )
+    return isinstance(error, kinds) or any(text in str(error) for text in _PASSING)
 
 
 def _verdict(parities: list[Parity], device: str) -> dict[str, str]:

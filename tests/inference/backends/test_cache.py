@@ -122,7 +122,6 @@ def test_code_of_others_is_in_the_name_of_a_conversion(tmp_path, monkeypatch):
     names = set()
     for text in ("first", "second"):
         (tmp_path / "lab7" / "nets.py").write_text(f"# {text}\n")
-        cache._code_of.cache_clear()  # which holds for the life of a process
         names.add(cache.entry_of(bundle, bundle.weights, "openvino"))
     assert len(names) == 2
     config.write_text(config.read_text().replace("lab7.nets.Net", "itertools.chain"))

@@ -172,3 +172,11 @@ def test_want_of_room_is_no_mistake_that_ends_auto(tmp_path, monkeypatch, error,
     with pytest.raises(type(error)):
         converting.main()
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    "text", ["CUDA error: no kernel", "cuDNN error: CUDNN_STATUS", "CUDA out of memory. Tried"]
+)
+def test_a_fault_of_the_machine_is_no_verdict_on_a_network(text):
+    assert converting._may_pass(RuntimeError(text))
+    assert not converting._may_pass(RuntimeError("cannot trace this network"))
