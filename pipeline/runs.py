@@ -145,12 +145,24 @@ def check_output(run: Bundle, running: Mapping[str, Any], resume: bool) -> None:
         return
     if there is None:
         raise UserError(f"no checkpoint under {run.root}: --resume needs the folder of a run")
+    split, weights = running.get("split_file"), running.get("start_from")
+    if split is not None and not _same_json(Path(split), run.root / "split.json"):
+        raise UserError(f"{run.root} has another split than {split}: leave --split out")
+    if weights is not None and weights != _start_of(run):
+        raise UserError(f"{run.root} was not started from {weights}: leave start_from out")
     for key, value in run.config("train").items():
         if key not in OF_THE_MACHINE + REPORTS and not _alike(key, running.get(key), value):
             raise UserError(
                 f"{run.root} was trained with another {key} ({value!r}): --resume goes on with the "
                 "settings of the run"
             )
+
+
+def _same_json(one: Path, other: Path) -> bool:
+    try:
+        return bool(json.loads(one.read_text()) == json.loads(other.read_text()))
+    except (OSError, ValueError):
+        return False
 
 
 def _alike(key: str, one: Any, other: Any) -> bool:

@@ -5,6 +5,7 @@ With --hippocampus DIR the trained bundle in bundles/trained/hippocampus does it
 
 import argparse
 import json
+import os
 import shutil
 import subprocess
 import sys
@@ -37,6 +38,8 @@ def main() -> None:
         "--hippocampus", type=Path, metavar="DIR", help="folder of decathlon Task04, dataset.json"
     )
     options = parser.parse_args()
+    if options.hippocampus:
+        options.hippocampus = Path(os.environ.get("CALLER", ""), options.hippocampus)
     if options.hippocampus and not (options.hippocampus / "dataset.json").is_file():
         sys.exit(
             f"scripts/demo: no dataset.json in {options.hippocampus}: name the folder of Task04"

@@ -52,7 +52,8 @@ def main() -> None:
     parser.add_argument("--cases", type=int, default=5, help="the last of which is held out")
     parser.add_argument("--output", type=Path, default=Path("runs/try_all"))
     options = parser.parse_args()
-    shutil.rmtree(options.output, ignore_errors=True)
+    if "u2net" in options.bundles and options.hippocampus is None:
+        parser.error("u2net trains on two domains: add --hippocampus DIR, or name other --bundles")
     heading = ("bundle", "iterations/s", "peak memory (GiB)", "loss", "TC", "WT", "ET")
     print(f"| {' | '.join(heading)} |\n|{'---|' * len(heading)}", flush=True)
     fell = [try_bundle(name, options) for name in options.bundles]
@@ -62,6 +63,9 @@ def main() -> None:
 def try_bundle(name: str, options: argparse.Namespace) -> bool:
     """Train, evaluate and segment; print a row, and tell whether the loss fell."""
     home = options.output.resolve() / name
+    if home.exists() and not (home / "split.json").is_file():
+        sys.exit(f"{home} is of something else: choose another --output")
+    shutil.rmtree(home, ignore_errors=True)
     run_, bundle = home / "run", ROOT / "bundles" / name
     data, held_out = cases(options, home, two_domains=name == "u2net")
     config = (bundle / "configs/train.yaml").read_text()
@@ -109,8 +113,6 @@ def cases(options: argparse.Namespace, home: Path, two_domains: bool) -> tuple[P
     link(options.data, names[-1:], held_out)
     split = {"train": names[:-1], "validation": names[-1:]}
     if two_domains:
-        if options.hippocampus is None:
-            sys.exit("u2net trains on two domains: add --hippocampus DIR")
         (root / "hippocampus").symlink_to(options.hippocampus.resolve())
         listed = json.loads((options.hippocampus / "dataset.json").read_text())["training"]
         more = sorted(Path(entry["image"]).name.split(".")[0] for entry in listed)
@@ -175,7 +177,7 @@ def check_grid(predictions: Path, held_out: Path) -> None:
     """End where a prediction does not lie on the grid of its case."""
     (prediction,) = predictions.glob("*.nii.gz")
     case = held_out / prediction.name.removesuffix(".nii.gz")
-    image = nib.load(min(case.glob("*flair*")))
+    image = nib.load(min(path for path in case.iterdir() if "seg" not in path.name))
     found = nib.load(prediction)
     if found.shape != image.shape or not np.array_equal(found.affine, image.affine):
         sys.exit(f"{prediction} is not on the grid of {case}")

@@ -47,6 +47,9 @@ class Compare(Common):
 
     def run(self) -> int:
         """Check everything, then train, score, and write tables and page."""
+        from pipeline.inference.workers import warm_up
+
+        warm_up()
         self.prepare()
         from pipeline.comparison.compare import compare
         from pipeline.comparison.report import report

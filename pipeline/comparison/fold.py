@@ -78,7 +78,7 @@ class Fold:
                 {
                     "iterations": spent["iterations"],
                     "train_seconds": spent["seconds"],
-                    "peak_gib": spent["gpu_gib"] or peak,
+                    "peak_gib": spent["gpu_gib"] or spent["peak_gib"] or peak,
                 },
             )
         content: dict[str, Any] = json.loads(done.read_text())

@@ -36,7 +36,7 @@ def folds(subjects: Mapping[str, str], count: int | None, split: Path | None) ->
             "labelled cases of one subject cannot be split: give two subjects or more, or "
             "--split FILE"
         )
-    parts = count or min(PARTS, len(ordered))
+    parts = min(PARTS, len(ordered)) if count is None else count
     if not 2 <= parts <= len(ordered):
         raise UserError(
             f"labelled cases of {len(ordered)} subjects cannot be split in {parts} folds: take 2 "

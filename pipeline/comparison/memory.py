@@ -60,7 +60,8 @@ def _peak(
     probe = budget.overrides(entry.config["listeners"]) | {"batch_size": size}
     try:
         peak = training.run(entry, probe, split, run, folder / "memory.log")
-        peak = json.loads((run / SPENT).read_text())["gpu_gib"] or peak
+        spent = json.loads((run / SPENT).read_text())
+        peak = spent["gpu_gib"] or spent["peak_gib"] or peak
     except UserError:
         if size == 1:
             raise

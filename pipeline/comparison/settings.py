@@ -14,7 +14,9 @@ from pipeline.tasks import Task
 
 OWN = (
     "bundle_root",
+    "cohort",
     "dataset_dir",
+    "labels",
     "lr_schedule",
     "max_epochs",
     "output_dir",

@@ -1,5 +1,6 @@
 """A training that ends when its budget is spent."""
 
+import re
 from pathlib import Path
 from time import monotonic
 
@@ -11,7 +12,7 @@ from pipeline.errors import UserError
 from pipeline.files import write_json
 
 SPENT = "budget.json"
-"""In the folder of a run whose budget is spent: iterations, seconds, and memory of the GPU."""
+"""In the folder of a run whose budget is spent: iterations, seconds, memory of GPU and process."""
 
 
 class StopAfter:
@@ -79,6 +80,7 @@ class StopAfter:
                 "iterations": engine.state.iteration,
                 "seconds": self._elapsed(),
                 "gpu_gib": torch.cuda.max_memory_allocated() / 2**30 if on_gpu else None,
+                "peak_gib": _peak_gib(),
             },
         )
 
@@ -99,3 +101,10 @@ class StopAfter:
         if self.iterations is not None:
             return iteration / self.iterations
         return self._elapsed() / self.seconds if self.seconds else 1.0
+
+
+def _peak_gib() -> float | None:
+    """Of this process alone; what the system tells who waits for it begins at the peak of that."""
+    status = Path("/proc/self/status")
+    found = re.search(r"VmHWM:\s+(\d+) kB", status.read_text()) if status.is_file() else None
+    return int(found[1]) / 2**20 if found else None

@@ -156,9 +156,12 @@ def measure_warm(study: Study) -> None:
     """Print what each case more costs within one process."""
     contenders = study.contenders()
     one = interleaved(contenders, study.one, study.work, study.rounds)
-    several = study.cohort(study.cases[: 1 + WARM])
+    count = min(WARM, len(study.cases) - 1)
+    if count < 1:
+        sys.exit("--warm needs two cases or more")
+    several = study.cohort(study.cases[: 1 + count])
     more = interleaved(contenders, several, study.work, study.rounds)
-    seconds = {name: _warm(one[name], more[name]) for name in one}
+    seconds = {name: _warm(one[name], more[name], count) for name in one if name in more}
     first = next(iter(seconds.values()))
     print("| a case more | s (min-max) | x ours (min-max) |\n|---|---|---|")
     for name, own in seconds.items():
@@ -189,6 +192,6 @@ def measure_cohort(study: Study, count: int) -> None:
             )
 
 
-def _warm(one: Results, more: Results) -> list[float]:
+def _warm(one: Results, more: Results, count: int) -> list[float]:
     """Seconds of each case after the first, by round."""
-    return [(many - few) / WARM for few, many in zip(one.walls, more.walls, strict=True)]
+    return [(many - few) / count for few, many in zip(one.walls, more.walls, strict=True)]

@@ -25,7 +25,7 @@ class Training:
         (limit,) = (one["iterations"] for one in overrides["listeners"] if "iterations" in one)
         self.iterations[overrides["batch_size"]] = limit
         gib = overrides["batch_size"] / 2 if self.gpu else None
-        (run / SPENT).write_text(json.dumps({"gpu_gib": gib}))
+        (run / SPENT).write_text(json.dumps({"gpu_gib": gib, "peak_gib": None}))
         return 3.0
 
 

@@ -13,6 +13,7 @@ import pytest
 
 from pipeline.bundles import Bundle
 from pipeline.data.phantom import write_cohort
+from pipeline.data.splits import Split
 from pipeline.errors import UserError
 from pipeline.runs import check_output, goes_on
 from tests.conftest import TINY
@@ -109,6 +110,21 @@ def test_what_decides_a_run_is_what_it_was(tmp_path, changed, refused):
     (tmp_path / "checkpoints/00000001").mkdir(parents=True)
     with pytest.raises(UserError, match="was trained with another") if refused else nullcontext():
         check_output(Bundle(tmp_path), settings, resume=True)
+
+
+def test_a_split_or_weights_that_would_not_be_used_are_refused(tmp_path):
+    (tmp_path / "configs").mkdir()
+    (tmp_path / "configs/train.yaml").write_text("seed: 0")
+    (tmp_path / "checkpoints/00000001").mkdir(parents=True)
+    Split(("a",), ("b",)).write(tmp_path / "split.json")
+    Split(("b",), ("a",)).write(tmp_path / "other.json")
+    settings, run = {"seed": 0, "split_file": str(tmp_path / "split.json")}, Bundle(tmp_path)
+    check_output(run, settings, resume=True)
+    for given, words in (("other.json", "leave --split out"), ("none.json", "leave --split out")):
+        with pytest.raises(UserError, match=words):
+            check_output(run, settings | {"split_file": str(tmp_path / given)}, resume=True)
+    with pytest.raises(UserError, match=r"was not started from a\.safetensors"):
+        check_output(run, settings | {"start_from": "a.safetensors"}, resume=True)
 
 
 def test_going_on_with_other_cases_is_refused(whole, tmp_path, unet_bundles):
