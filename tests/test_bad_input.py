@@ -10,8 +10,6 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from pipeline.bundles import check_overrides, find_bundle
-from pipeline.errors import UserError
 from tests.conftest import TINY
 
 
@@ -167,67 +165,6 @@ def test_an_output_that_cannot_be_written(unet_bundles, run, cohort, tmp_path):
     (tmp_path / "file").write_text("")
     arguments = ("--images", cohort, "--output", tmp_path / "file" / "out")
     nothing_starts(unet_bundles("segment", run, *arguments), "cannot write", "another output")
-
-
-def test_a_misspelt_key(unet_bundles, cohort, tmp_path):
-    arguments = ("train", "unet3d", "--data", cohort, "--output", tmp_path / "run")
-    result = unet_bundles(*arguments, "--set", "max_epoch=3")
-    nothing_starts(result, "'max_epoch'", "did you mean max_epochs?")
-
-
-@pytest.mark.parametrize(
-    ("key", "option"),
-    [("output_dir", "--output"), ("dataset_dir", "--data"), ("bundle_root", "the name")],
-)
-def test_a_key_that_an_option_gives(unet_bundles, cohort, tmp_path, key, option):
-    arguments = ("train", "unet3d", "--data", cohort, "--output", tmp_path / "run")
-    result = unet_bundles(*arguments, "--set", f"{key}={tmp_path}")
-    nothing_starts(result, f"--set cannot change {key}", option)
-
-
-def test_a_nested_misspelt_key(unet_bundles, cohort, tmp_path):
-    arguments = ("train", "unet3d", "--data", cohort, "--output", tmp_path / "run")
-    result = unet_bundles(*arguments, "--set", "recipe::foreground=3")
-    nothing_starts(result, "recipe::foreground", "did you mean foreground_margin?")
-
-
-@pytest.mark.parametrize(
-    ("misspelt", "meant"),
-    [
-        ("network_def::featurs=[4,4,8]", "features"),
-        ("optimizer::lrr=1e-3", "lr"),
-        ("augmentation::rotaton=0", "rotation"),
-        ("train::trainer::max_epoch=3", "max_epochs"),
-        ("loss={_target_: pipeline.losses.DiceCrossEntropy, tasks: '@task'}", "task"),
-        ("listeners=[{_target_: pipeline.training.StopEarly, patince: 5}]", "patience"),
-    ],
-)
-def test_a_misspelt_argument_of_a_component(unet_bundles, cohort, tmp_path, misspelt, meant):
-    arguments = ("train", "unet3d", "--data", cohort, "--output", tmp_path / "run")
-    result = unet_bundles(*arguments, "--set", *TINY, misspelt)
-    nothing_starts(result, misspelt.partition("=")[0], f"did you mean {meant}?")
-    assert list(tmp_path.iterdir()) == []
-
-
-@pytest.mark.parametrize(
-    "overrides",
-    [
-        {"network_def::norm": "instance"},
-        {"cohort::align": "grid"},
-        {"train::trainer::amp": False, "train::trainer::_desc_": "in full precision"},
-        {"network_def::convs": [1, 2], "network_def::_target_": "pipeline.networks.VNet"},
-        {"lr_schedule": {"_target_": "torch.optim.lr_scheduler.StepLR"}, "lr_schedule::gamma": 0.5},
-    ],
-)
-def test_an_argument_that_the_config_does_not_spell_out_is_taken(overrides):
-    check_overrides(find_bundle("unet3d").config("train"), overrides)
-
-
-def test_an_argument_of_a_target_that_is_replaced_is_refused():
-    config = find_bundle("vnet").config("train")
-    overrides = {"network_def::_target_": "pipeline.networks.UNet3D", "network_def::convs": [1, 2]}
-    with pytest.raises(UserError, match="unknown key 'network_def::convs' in --set"):
-        check_overrides(config, overrides)
 
 
 def test_a_patch_that_the_network_cannot_take(unet_bundles, cohort, tmp_path):

@@ -78,10 +78,9 @@ class Segment(Common):
         segmenter = self.segmenter(bundles)
         if self.plan:
             return self.tell_plans(segmenter, cohort)
-        from pipeline.files import cannot_write, check_writable
+        from pipeline.files import cannot_write
         from pipeline.inference.predictions import check_apart, recorded
 
-        check_writable(self.output)
         check_apart(cohort.cases, self.output)
         recorded(self.output, segmenter.task, convention)  # refuses what is of another task
         with cannot_write(self.output):

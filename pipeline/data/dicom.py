@@ -18,27 +18,11 @@ from typing import Any
 import nibabel as nib
 import numpy as np
 
+from pipeline.data.dicom_headers import NoSliceError, read_slice
 from pipeline.data.limits import SMALLER, Limits
 from pipeline.data.slices import Slice, is_dicom, is_scan, is_stub, is_whole, stacked
 from pipeline.data.volumes import Volume, is_volume
 from pipeline.errors import UserError
-
-_TAGS = {
-    "patient": "0010|0020",
-    "study": "0020|000d",
-    "series": "0020|000e",
-    "number": "0020|0011",
-    "description": "0008|103e",
-    "protocol": "0018|1030",
-    "kind": "0008|0060",
-    "agent": "0018|0010",
-    "frames": "0028|0008",
-    "samples": "0028|0002",
-    "bits": "0028|0100",
-    "thickness": "0018|0050",
-    "position": "0020|0032",
-    "orientation": "0020|0037",
-}
 
 
 @dataclass(frozen=True)
@@ -46,7 +30,7 @@ class Series:
     """The slices of one series in one folder.
 
     Args:
-        tags: texts that all slices share, by the names of ``_TAGS``; empty where absent.
+        tags: texts that all slices share, by the names of ``TAGS``; empty where absent.
         slices: in no order.
         beside_damage: whether the folder has a scan that cannot be read, which may be one of them.
     """
@@ -117,8 +101,8 @@ def find_series(files: Iterable[Path]) -> list[Series]:
     damaged: set[Path] = set()
     for file in files:
         try:
-            tags, one = _read_slice(file)
-        except _NoSliceError:
+            tags, one = read_slice(file)
+        except NoSliceError:
             if is_stub(file) or is_scan(file):
                 damaged.add(file.parent)
             continue
@@ -261,48 +245,3 @@ def _num_bytes(series: Series) -> int:
 def hidden(identity: str) -> str:
     """A pseudonym that stands for ``identity``: see ``Series.case``."""
     return f"dicom-{hashlib.sha256(identity.encode()).hexdigest()[:12]}"
-
-
-_NOWHERE, _UPRIGHT = "0\\0\\0", "1\\0\\0\\0\\1\\0"
-
-
-class _NoSliceError(Exception):
-    """A DICOM file that holds no image with a place in space."""
-
-
-def _read_slice(file: Path) -> tuple[dict[str, str], Slice]:
-    reader = _reader()
-    reader.SetFileName(str(file))
-    try:
-        reader.ReadImageInformation()
-    except RuntimeError as error:
-        raise _NoSliceError from error
-    tags = {name: _text(reader, tag) for name, tag in _TAGS.items()}
-    if tags["kind"] in ("CT", "MR", "PT") and tags["frames"] not in ("", "1"):
-        tags |= {"position": _NOWHERE, "orientation": _UPRIGHT}  # each frame has its own
-    try:
-        position = tuple(map(float, tags["position"].split("\\")))
-        orientation = tuple(map(float, tags["orientation"].split("\\")))
-        thickness = float(tags["thickness"] or 0)
-    except ValueError as error:
-        raise _NoSliceError from error
-    if len(position) != 3 or len(orientation) != 6:
-        raise _NoSliceError
-    size, spacing = reader.GetSize()[:2], reader.GetSpacing()[:2]
-    return tags, Slice(file, position, orientation, size, spacing, thickness)
-
-
-def _reader() -> Any:
-    try:
-        import SimpleITK as sitk
-    except ImportError as error:
-        raise UserError("DICOM needs SimpleITK: pip install SimpleITK") from error
-    reader = sitk.ImageFileReader()
-    reader.SetImageIO("GDCMImageIO")
-    return reader
-
-
-def _text(reader: Any, tag: str) -> str:
-    """The text of a tag; bytes that are no UTF-8 become question marks."""
-    text = reader.GetMetaData(tag) if reader.HasMetaDataKey(tag) else ""
-    return text.encode("utf-8", "replace").decode("utf-8").strip(" \0")

@@ -2,13 +2,15 @@
 
 import json
 import random
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Sequence, Set
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+from pipeline.data.cases import Cohort
 from pipeline.errors import UserError, nearest
 from pipeline.files import write_json
+from pipeline.progress import console
 
 _BOTH = (
     "list one at least, since the weights that are kept are trained on some cases and chosen on "
@@ -119,3 +121,74 @@ def trained_by(weights: str | None) -> set[str]:
                 trained |= {*json.loads((run / "split.json").read_text())["train"]}
                 weights = json.loads((run / "environment.json").read_text()).get("start_from")
     return trained
+
+
+def training_split(
+    cohort: Cohort,
+    file: str | None,
+    run: str,
+    validation_fraction: float,
+    seed: int,
+    start_from: str | None = None,
+) -> Split:
+    """The split in ``file``, else of the run at ``run``, else one drawn by ``seed`` a domain.
+
+    A run whose split has none of these cases was trained on others, so that its split is not used.
+    Of one that has some, the others take no part, which is said. All cases of a subject are drawn
+    into one part, and what trained the weights that are started from trains again; where nothing
+    else is there, it is said.
+    """
+    before = trained_by(start_from)
+    split = _listed(cohort, file, run) or _drawn(cohort, validation_fraction, seed, before)
+    _tell_trained_before(before & {*split.validation}, start_from)
+    return split
+
+
+def _listed(cohort: Cohort, file: str | None, run: str) -> Split | None:
+    names = list(cohort.labelled)
+    own = Path(run) / "split.json"
+    if file is not None:
+        return Split.read(Path(file), names)
+    if not own.is_file():
+        return None
+    listed = own.read_text()
+    if not any(json.dumps(name) in listed for name in names):
+        console.print(f"{own} is of other cases: a new split is drawn", soft_wrap=True)
+        return None
+    split = Split.read(own, names)
+    _tell_left_out(set(names) - {*split.train, *split.validation}, own)
+    return split
+
+
+def _drawn(cohort: Cohort, validation_fraction: float, seed: int, before: Set[str]) -> Split:
+    by_domain: dict[str | None, dict[str, list[str]]] = {}
+    for case in cohort.labelled.values():
+        subjects = by_domain.setdefault(case.domain, {})
+        subjects.setdefault(case.subject or case.name, []).append(case.name)
+    train, validation = [], []
+    for subjects in by_domain.values():
+        trained = [subject for subject, cases in subjects.items() if before & {*cases}]
+        drawn = Split.drawn(list(subjects), validation_fraction, seed, trained)
+        train += [name for subject in drawn.train for name in subjects[subject]]
+        validation += [name for subject in drawn.validation for name in subjects[subject]]
+    return Split(tuple(train), tuple(validation))
+
+
+def _tell_trained_before(names: Collection[str], weights: str | None) -> None:
+    if names:
+        console.print(
+            f"{len(names)} cases that validate trained {weights} before, such as {min(names)}: "
+            "their scores flatter",
+            soft_wrap=True,
+            markup=False,
+        )
+
+
+def _tell_left_out(names: Collection[str], split: Path) -> None:
+    if names:
+        console.print(
+            f"{len(names)} labelled cases are in neither part of {split} and take no part, such as "
+            f"{min(names)}: give another --split to use them",
+            soft_wrap=True,
+            markup=False,
+        )

@@ -15,12 +15,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from pipeline.data.cases import Case, Cohort
+from pipeline.data.cases import Case
 from pipeline.data.volumes import Volume, read_volume
 from pipeline.errors import UserError
 from pipeline.files import write_json
 from pipeline.inference.cohort import segment_cases
-from pipeline.inference.listener import SavePredictions
 from pipeline.inference.workers import overlapped
 from tests.inference.deadly import Deadly
 from tests.inference.marking import Marker
@@ -252,13 +251,6 @@ def test_a_link_to_itself_fails_its_case_alone(segment, cases, tmp_path):
     report = segment([replace(cases[0], images=((loop, None),)), cases[1]])
     assert report.written == ["b"]
     assert "loop.nii" in report.failed["a"]
-
-
-def test_monais_own_command_never_writes_over_a_label(cases, tmp_path):
-    cohort = Cohort(tmp_path, "classes", (cases[0],), labels=(tmp_path / "labelsTs/a.nii.gz",))
-    listener = SavePredictions(Marker.task, cohort, str(tmp_path / "labelsTs"))
-    with pytest.raises(UserError, match="prediction of a would replace one"):
-        listener.begin(None)
 
 
 def test_a_record_that_takes_long_to_write_is_complete_in_the_end(

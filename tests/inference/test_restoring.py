@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from monai.data import MetaTensor
 
-from pipeline.data.cases import Cohort
+from pipeline.data.cases import Case, Cohort
 from pipeline.errors import UserError
 from pipeline.inference.grid import Grid, working_grid
 from pipeline.inference.listener import SavePredictions
@@ -39,6 +39,14 @@ def test_monais_own_command_refuses_such_logits_too(tmp_path):
     state = SimpleNamespace(output={"pred": torch.full((1, 3, 2, 2, 2), np.nan)})
     with pytest.raises(UserError, match="numbers that are not finite"):
         listener.check(SimpleNamespace(state=state))
+
+
+def test_monais_own_command_never_writes_over_a_label(tmp_path):
+    case = Case("a", ((tmp_path / "images/a.nii.gz", None),))
+    cohort = Cohort(tmp_path, "brats2018", (case,), labels=(tmp_path / "labelsTs/a.nii.gz",))
+    listener = SavePredictions(TASK, cohort, str(tmp_path / "labelsTs"))
+    with pytest.raises(UserError, match="prediction of a would replace one"):
+        listener.begin(SimpleNamespace())
 
 
 def stored(volume: np.ndarray, lying: Grid) -> np.ndarray:
