@@ -18,6 +18,9 @@ import numpy as np
 from pipeline.data.phantom import write_cohort
 
 DEMO = Path("demo")
+MADE = ("cohort", "held_out", "run", "predictions", "scores.json", "pictures")
+"""What this script leaves in ``DEMO``, and deletes before it begins anew."""
+
 TRAINED = Path("bundles/trained/hippocampus")
 CASES, HELD_OUT = 28, 4
 LEAST_DICE = 0.8
@@ -45,7 +48,8 @@ def main() -> None:
             f"scripts/demo: no dataset.json in {options.hippocampus}: name the folder of Task04"
         )
     start = time.monotonic()
-    shutil.rmtree(DEMO, ignore_errors=True)
+    for path in (DEMO / name for name in MADE):
+        shutil.rmtree(path) if path.is_dir() else path.unlink(missing_ok=True)
     if options.hippocampus:
         on_hippocampi(options.hippocampus.resolve())
     else:

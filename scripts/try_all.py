@@ -40,6 +40,7 @@ SMALL_DOMAINS = {
     "domains::hippocampus::patch_size": [32, 32, 32],
 }
 PATCH = {2: [96, 96], 3: [64, 64, 64]}  # voxels of 2 mm
+MARK = ".try_all"  # of the folders that this script may delete
 
 
 def main() -> None:
@@ -63,9 +64,11 @@ def main() -> None:
 def try_bundle(name: str, options: argparse.Namespace) -> bool:
     """Train, evaluate and segment; print a row, and tell whether the loss fell."""
     home = options.output.resolve() / name
-    if home.exists() and not (home / "split.json").is_file():
+    if home.exists() and not (home / MARK).is_file():
         sys.exit(f"{home} is of something else: choose another --output")
     shutil.rmtree(home, ignore_errors=True)
+    home.mkdir(parents=True)
+    (home / MARK).touch()
     run_, bundle = home / "run", ROOT / "bundles" / name
     data, held_out = cases(options, home, two_domains=name == "u2net")
     config = (bundle / "configs/train.yaml").read_text()
