@@ -13,7 +13,7 @@ from pipeline.data.findings import Finding, refusal, shown
 from pipeline.data.volume_checks import Placed, check_grid, check_values
 
 _RESAMPLE = {
-    "different-grids": "resample them onto one grid, or add --align",
+    "different-grids": "resample them onto one grid, or segment and train with --align",
     "label-grid": "resample them onto one grid",
 }
 """The remedy, by code."""

@@ -78,5 +78,5 @@ def refuse_cases(
                     tell(f"warned: {case.name}: {finding.sentence}")
     if wrong:
         more = f"; {len(wrong) - 1} other cases are refused too" if len(wrong) > 1 else ""
-        hint = " (unet-bundles check lists all, --skip-refused goes on without them)"
+        hint = " (unet-bundles check lists all, train --skip-refused goes on without them)"
         raise FileUserError(f"{wrong[0].sentence}{more}{hint}", wrong[0].code, wrong[0].file)

@@ -181,7 +181,7 @@ def _missing(found: Found, wanted: Iterable[str], listing: Listing) -> str | Non
     if listing.described:
         return (
             f"case {found.name} has no {missing} series, as far as descriptions tell: name the "
-            f"folder of each series, --images {missing}=FOLDER"
+            f"folder of each series when you segment, --images {missing}=FOLDER"
         )
     names = ", ".join(names_of(missing))
     return (

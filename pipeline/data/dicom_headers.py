@@ -21,6 +21,7 @@ TAGS = {
     "thickness": "0018|0050",
     "position": "0020|0032",
     "orientation": "0020|0037",
+    "pixel": "0028|0030",
 }
 """Tags that decide a series, by what they are called here."""
 
@@ -58,6 +59,8 @@ def read_slice(file: Path) -> tuple[dict[str, str], Slice]:
     if len(position) != 3 or len(orientation) != 6:
         raise NoSliceError
     size, spacing = reader.GetSize()[:2], reader.GetSpacing()[:2]
+    if not tags["pixel"]:
+        spacing = (0.0, 0.0)  # for which GDCM has 1 mm
     return tags, Slice(file, position, orientation, size, spacing, thickness)
 
 

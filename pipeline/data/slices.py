@@ -20,6 +20,9 @@ _PIXELS, _END = (0x7FE0, 0x0010), (0xFFFE, 0xE0DD)
 _SHORTEST = 256
 """Bytes of a preamble and what must follow it: kinds and numbers of the object and its coding."""
 
+_KIND = b"\2\0\2\0UI"
+"""Tag and type of what kind of object a DICOM file holds."""
+
 _SCANS = tuple(b"1.2.840.10008.5.1.4.1.1." + kind for kind in (b"2", b"4", b"128"))
 """Kinds of DICOM objects that are slices of a scan."""
 
@@ -66,8 +69,9 @@ def is_stub(path: Path) -> bool:
 def is_scan(path: Path) -> bool:
     """Whether a DICOM file says at its start that it is a CT, MR or PET image."""
     with path.open("rb") as file:
-        start = file.read(1024)
-    return any(kind + end in start for kind in _SCANS for end in (b"\0", b" ", b"\2"))
+        _, found, rest = file.read(1024).partition(_KIND)
+    length = int.from_bytes(rest[:2], "little")
+    return bool(found) and rest[2 : 2 + length].rstrip(b"\0 ") in _SCANS
 
 
 def is_whole(path: Path, num_bytes: int) -> bool:
@@ -114,9 +118,13 @@ def stacked(slices: Sequence[Slice], name: str) -> tuple[list[Slice], NDArray[np
             raise UserError(
                 f"{name} has slices of mixed {attribute}: split it into one series each"
             )
+    if min(first.spacing) <= 0:
+        raise UserError(
+            f"{name} does not say how large its pixels are: convert it to NIfTI by another program"
+        )
     row, column = np.reshape(first.orientation, (2, 3))
     normal = np.cross(row, column)
-    if not np.isclose(np.linalg.norm(normal), 1, atol=1e-3) or min(first.spacing) <= 0:
+    if not np.isclose(np.linalg.norm(normal), 1, atol=1e-3):
         raise UserError(f"{name} has rows and columns that are not square to each other: repair it")
     ordered = sorted(slices, key=lambda one: float(np.dot(one.position, normal)))
     positions = np.array([one.position for one in ordered])

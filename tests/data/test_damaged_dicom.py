@@ -93,3 +93,24 @@ def test_a_kind_of_scanner_that_is_not_known_is_no_name_of_a_file(tmp_path):
     FakeSeries(description="x", tags={"0008|0060": "../../EVIL"}).write(tmp_path)
     ((case),) = find(tmp_path).cases
     assert case.files == {}
+
+
+def test_a_series_that_does_not_say_how_large_its_pixels_are_is_refused(tmp_path):
+    folder = FakeSeries().write(tmp_path / PATIENT)
+    spacing = b"\x28\0\x30\0"
+    for path in folder.iterdir():
+        content = path.read_bytes()
+        assert content.count(spacing) == 1
+        path.write_bytes(content.replace(spacing, b"\x28\0\x32\0"))
+    (text,) = find_cohort(tmp_path, FLAIR).refused.values()
+    assert "does not say how large its pixels are" in text
+
+
+def test_an_object_that_names_the_images_it_belongs_to_is_no_damage(tmp_path):
+    folder = FakeSeries().write(tmp_path / "a")
+    scan, other = b"1.2.840.10008.5.1.4.1.1.4\0", b"1.2.840.10008.5.1.4.1.1.66"  # raw data
+    content = min(folder.iterdir()).read_bytes()
+    assert content[:1024].count(scan) == 2  # what it is, and here what it belongs to
+    content = content.replace(scan, other, 1).replace(b"\x20\0\x32\0", b"\x20\0\x31\0")
+    (folder / "state.dcm").write_bytes(content)
+    assert len(find_cohort(tmp_path, FLAIR).cases) == 1

@@ -66,6 +66,15 @@ def test_an_oblique_series_lies_where_another_reader_places_it(tmp_path):
         ("tirm_tra_dark-fluid", "", "flair"),
         ("T1pre_reg", "10ml multihance", "t1"),
         ("AX T1 W/O CONTRAST", "", "t1"),
+        ("AX T1 NO CONTRAST", "", "t1"),
+        ("T1 no gad", "", "t1"),
+        ("T1 unenhanced", "", "t1"),
+        ("AX-T1-PRE-FS", "Gadavist", "t1"),
+        ("T1 PRE-CE", "", "t1"),
+        ("T1 POST GAD W/O FATSAT", "", "t1c"),
+        ("T1 PRESAT +C", "", "t1c"),
+        ("T1 NON FS +C", "", "t1c"),
+        ("T1 POST PRE-OP", "", "t1c"),
         ("T1post", "", "t1c"),
         ("SAG MPRAGE +C", "", "t1c"),
         ("t1_mprage", "Gadavist", "t1c"),
@@ -81,6 +90,13 @@ def test_descriptions_tell_the_modality(tmp_path, description, agent, modality):
     FakeSeries(description=description, tags={"0018|0010": agent} if agent else {}).write(tmp_path)
     (series,) = find_series(sorted(tmp_path.iterdir()))
     assert told_modality(series) == modality
+
+
+@pytest.mark.parametrize("description", ["T1 POST MINUS PRE", "T1 PRE POST", "Subtraction T1"])
+def test_a_difference_is_no_modality_whatever_its_protocol(tmp_path, description):
+    FakeSeries(description=description, tags={"0018|1030": "Ax T1 +C"}).write(tmp_path)
+    (series,) = find_series(sorted(tmp_path.iterdir()))
+    assert told_modality(series) is None
 
 
 def test_a_study_is_a_case_named_by_a_stable_pseudonym(tmp_path):

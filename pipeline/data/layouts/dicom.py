@@ -10,8 +10,15 @@ from pipeline.errors import UserError
 
 _OTHER = r"adc|dwi|dti|diff|perf|asl\b|bold|\bswi|t2 ?\*|t2.?star|\bloc|scout|survey|\bmap\b"
 _T1 = r"t1|mp.?rage|spgr|bravo"
-_WITHOUT = r"pre(?!ss)|\bw/?o\b|without|\bnon"
-_CONTRAST = r"post(?!er)|gad|(?<![a-z])gd\b|contrast|\+ ?c\b|t1.?ce?\b|\bce\b|enhanc"
+_BEFORE = (
+    r"pre(?![a-z]|[ -]?(op\b|operat|sat|surg|treat|rt\b))"
+    r"|pre[ -]?(?=contrast|con\b|gad|gd\b|inj|km\b|ce\b|c\b|iv\b|reg\b|enh)"
+    r"|(\bw/?o\b|without|\bnon)(?![ -]?(fs|fat|sat))"
+    r"|\bno.?(?=contrast|gad|gd\b)|un-?enhanc|\bnativ"
+)
+_AFTER = r"post(?!er)"
+_CONTRAST = rf"{_AFTER}|gad|(?<![a-z])gd\b|contrast|\+ ?c\b|t1.?ce?\b|\bce\b|enhanc"
+_DIFFERENCE = r"\bsub(\b|tr)|\bminus\b"
 _FLAIR = r"flair|t2f\b|dark.?fluid|\bfla\b"
 _T2 = r"t2"
 _KINDS = ("ct", "pt", "nm", "us")
@@ -44,22 +51,30 @@ def told_modality(series: Series) -> str | None:
     """The canonical modality of a series: by its description, else protocol, else kind of scanner.
 
     A contrast agent in the header makes a T1 one with contrast, unless a text says before or
-    without.
+    without. A difference of images has no modality, though it has the protocol of one of them.
     """
     tags = series.tags
-    for text in (tags["description"], tags["protocol"]):
-        modality = _described(text.lower().replace("_", " "), tags["agent"])
+    texts = [tags[name].lower().replace("_", " ") for name in ("description", "protocol")]
+    if _is_difference(texts[0]):
+        return None
+    for text in texts:
+        modality = _described(text, tags["agent"])
         if modality is not None:
             return modality
     kind = tags["kind"].lower()
     return kind if kind in _KINDS else None
 
 
+def _is_difference(text: str) -> bool:
+    both = all(re.search(pattern, text) for pattern in (_T1, _BEFORE, _AFTER))
+    return both or re.search(_DIFFERENCE, text) is not None
+
+
 def _described(text: str, agent: str) -> str | None:
-    if re.search(_OTHER, text):
+    if re.search(_OTHER, text) or _is_difference(text):
         return None
     if re.search(_T1, text):
-        before = re.search(_WITHOUT, text) is not None
+        before = re.search(_BEFORE, text) is not None
         return "t1c" if not before and (agent or re.search(_CONTRAST, text)) else "t1"
     if re.search(_FLAIR, text):
         return "flair"
@@ -79,8 +94,8 @@ def _case(name: str, study: list[Series]) -> Found:
         if len(candidates) > 1:
             numbers = " and ".join(series.tags["number"] for series in candidates)
             problems[modality] = (
-                f"case {name} has several {modality} series ({numbers}): leave one, "
-                "or name the folder of each series: --images modality=FOLDER"
+                f"case {name} has several {modality} series ({numbers}): leave one, or name the "
+                "folder of each series when you segment, --images modality=FOLDER"
             )
             continue
         try:
