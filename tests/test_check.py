@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from tests.conftest import ROOT
+from tests.data.dicom_files import PATIENT, FakeSeries, write_study
 
 
 @pytest.fixture
@@ -119,3 +120,13 @@ def test_check_imports_no_torch(two_cases):
     command = [sys.executable, "-c", code, "check", str(two_cases), "--json"]
     done = subprocess.run(command, capture_output=True, text=True, cwd=ROOT, check=True)
     assert done.stdout.strip().splitlines()[-1] == "[]"
+
+
+def test_the_table_has_no_path_of_a_dicom_study(unet_bundles, tmp_path, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "400")
+    study = write_study(tmp_path / PATIENT)
+    FakeSeries(4, "T2 TSE", spacing=(1.0, 1.0)).write(study / f"{PATIENT}-4")
+    status, out, _ = unet_bundles("check", tmp_path)
+    assert status == 1
+    assert "different-grids" in out
+    assert PATIENT not in out

@@ -141,6 +141,53 @@ def test_pictures_are_not_written_over_what_is_drawn(unet_bundles, cohort, predi
     assert "choose another output" in err
 
 
+def test_a_picture_does_not_replace_an_image_or_a_mask(unet_bundles, tmp_path):
+    task = {"modalities": ["photo"], "classes": ["background", "cell"]}
+    for folder in ("images", "masks", "predictions"):
+        (tmp_path / folder).mkdir()
+        Image.fromarray(np.zeros((8, 8), np.uint8)).save(tmp_path / folder / "ann.png")
+    record = {"task": task, "labels": "classes"}
+    (tmp_path / "predictions" / "run.json").write_text(json.dumps(record))
+    for images, output in (
+        (tmp_path, tmp_path / "images"),
+        (tmp_path, tmp_path / "masks"),
+        (tmp_path / "images/ann.png", tmp_path / "images"),
+    ):
+        before = (output / "ann.png").read_bytes()
+        status, _, err = draw(unet_bundles, images, tmp_path / "predictions", output)
+        assert status == 2
+        assert f"{output} holds what is drawn: choose another output" in err
+        assert (output / "ann.png").read_bytes() == before
+
+
+def test_one_reference_is_not_drawn_on_several_cases(unet_bundles, cohort, predictions, tmp_path):
+    first = min(cohort.iterdir())
+    options = ("--references", first / f"{first.name}-seg.nii.gz")
+    status, _, err = draw(unet_bundles, cohort, predictions, tmp_path / "out", *options)
+    assert status == 2
+    assert "is of one case, and --predictions has 2: give the folder of the references" in err
+
+
+def test_a_list_of_cases_is_matched_by_names(unet_bundles, cohort, predictions, tmp_path):
+    good, bad = sorted(predictions.glob("*.nii.gz"))
+    bad.unlink()
+    rows = [f"{case.name},{case}/{case.name}-t2f.nii.gz" for case in sorted(cohort.iterdir())]
+    listed = tmp_path / "cases.csv"
+    listed.write_text("\n".join(["case,flair", *rows]))
+    status, report, err = draw(unet_bundles, listed, predictions, tmp_path / "out")
+    assert (status, report["written"]) == (0, [good.name.removesuffix(".nii.gz")]), err
+
+
+def test_a_refused_case_keeps_its_reason(unet_bundles, cohort, predictions, tmp_path):
+    case = min(cohort.iterdir())
+    copy = tmp_path / "cases" / case.name
+    shutil.copytree(case, copy)
+    shutil.copy(copy / f"{case.name}-t2f.nii.gz", copy / f"{case.name}-flair.nii.gz")
+    status, report, _ = draw(unet_bundles, copy.parent, predictions, tmp_path / "out")
+    assert status == 1
+    assert f"{case.name}-flair.nii.gz" in report["failed"][case.name]
+
+
 def test_an_unknown_modality_is_told_with_the_nearest(unet_bundles, cohort, predictions, tmp_path):
     options = ("--modality", "flare")
     status, _, err = draw(unet_bundles, cohort, predictions, tmp_path / "out", *options)

@@ -77,7 +77,8 @@ class Check(Common):
         table = Table(*(Column(name, overflow="fold") for name in _COLUMNS))
         for name, findings in found.items():
             for finding in findings:
-                table.add_row(*map(Text, (name, finding.severity, finding.code, finding.sentence)))
+                sentence = cohort.public(name, finding.sentence)
+                table.add_row(*map(Text, (name, finding.severity, finding.code, sentence)))
         console = Console()
         if table.row_count:
             console.print(table)

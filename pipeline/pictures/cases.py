@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.data.admission import Image
-from pipeline.data.cohorts import Case, find_cohort, single_case
+from pipeline.data.cohorts import Case, Cohort, find_cohort, single_case
 from pipeline.data.findings import shown
 from pipeline.data.labels import read_labels
 from pipeline.data.modalities import canonical as canonical_name
@@ -76,10 +76,13 @@ def draw_case(
         write_bytes(written, picture.getvalue())
 
 
-def find_images(
-    root: Path, task: Task, modality: str, layout: str | None = None
-) -> dict[str, Case]:
-    """Cases of one ``modality`` of ``task``, by name.
+def is_one_file(path: Path) -> bool:
+    """Whether ``path`` is one image or label file, rather than a folder or a list of cases."""
+    return path.is_file() and (is_volume(path) or is_image(path))
+
+
+def find_images(root: Path, task: Task, modality: str, layout: str | None = None) -> Cohort:
+    """Cases of one ``modality`` of ``task``.
 
     Args:
         root: folder of the cases or of one, or a file of that modality.
@@ -95,13 +98,13 @@ def find_images(
     if wanted not in known:
         raise UserError(f"no modality {modality!r} in the task: {nearest(wanted, known)}")
     alone = Task((wanted,), task.regions, task.classes)
-    if root.is_file() and (is_volume(root) or is_image(root)):
-        case = single_case({wanted: root}, alone)
-        return {case.name: case}
+    if is_one_file(root):
+        return Cohort(root.parent, None, (single_case({wanted: root}, alone),))
     cohort, index = find_cohort(root, alone, layout, with_labels=False), 0
     if cohort.layout == "images":  # whose channels are counted
         cohort, index = find_cohort(root, task, layout, with_labels=False), known.index(wanted)
-    return {case.name: replace(case, images=(case.images[index],)) for case in cohort.cases}
+    chosen = tuple(replace(case, images=(case.images[index],)) for case in cohort.cases)
+    return replace(cohort, cases=chosen)
 
 
 def find_predictions(path: Path) -> dict[str, Path]:
