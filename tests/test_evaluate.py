@@ -24,6 +24,7 @@ def test_rule_and_tolerance_are_those_of_the_command(unet_bundles, predictions, 
         *("--empty", "skip", "--tolerance", "2.5", "--labels", "brats2023"),
     )
     assert status == 0, err
+    assert "predictions have no run.json: they are read as brats2023" in err
     content = json.loads(out)
     assert (content["empty_rule"], content["tolerance_mm"]) == ("skip", 2.5)
     assert content["rows_skipped"] == 3
@@ -105,3 +106,12 @@ def test_a_table_that_cannot_be_written_is_told_before_cases_are_scored(unet_bun
     status, _, err = unet_bundles("evaluate", *arguments, "--output", predictions / "file/a.csv")
     assert status == 2
     assert f"cannot write {predictions / 'file'} (Not a directory)" in err
+
+
+@pytest.mark.parametrize("record", ["[]", '{"task": null, "labels": "brats2023"}', "{}"])
+def test_a_damaged_record_is_told(unet_bundles, predictions, cohort, record):
+    (predictions / "run.json").write_text(record)
+    arguments = ("--predictions", predictions, "--references", cohort)
+    status, _, err = unet_bundles("evaluate", *arguments)
+    assert status == 2
+    assert f"{predictions / 'run.json'} is damaged: remove it and name the bundle" in err

@@ -43,9 +43,9 @@ class Evaluate(Common):
         from pipeline.files import check_writable
         from pipeline.progress import console, over_cases
 
-        if self.output is not None and self.output.suffix not in (".csv", ".json"):
-            raise UserError(f"cannot tell the format of {self.output}: end it in .csv or .json")
         if self.output is not None:
+            if self.output.suffix not in (".csv", ".json"):
+                raise UserError(f"cannot tell the format of {self.output}: end it in .csv or .json")
             check_writable(self.output.parent)
         if not self.predictions.is_dir():
             raise UserError(f"no folder {self.predictions}: name the one that holds predictions")
@@ -55,9 +55,10 @@ class Evaluate(Common):
         if convention is None:
             convention = told_by_values(labels.values(), task, self.references, each_its_own=True)
             console.print(f"labels follow {convention}, told by their values")
+        conventions = _read_as(predicted, convention), convention
         with over_cases("evaluate", len(labels)) as on_case:
             scores = evaluate(
-                *(self.predictions, labels.items(), task, predicted or convention, convention),
+                *(self.predictions, labels.items(), task, *conventions),
                 empty_rule=self.empty,
                 tolerance_mm=self.tolerance,
                 on_case=on_case,
@@ -73,3 +74,12 @@ class Evaluate(Common):
 
             Console().print(scores.to_table())
         return 1 if scores.failures else 0
+
+
+def _read_as(recorded: str | None, convention: str) -> str:
+    """The convention of the predictions: that of the references where none is recorded."""
+    from pipeline.progress import console
+
+    if recorded is None and convention != "classes":
+        console.print(f"predictions have no run.json: they are read as {convention}")
+    return recorded or convention

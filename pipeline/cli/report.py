@@ -37,9 +37,11 @@ class Report(Common):
     def run(self) -> int:
         """Score what has a reference, and write the report."""
         from pipeline.evaluation.report import check_free, write_report
+        from pipeline.files import check_writable
         from pipeline.progress import over_cases
 
         check_free(self.output)
+        check_writable(self.output.absolute().parent)
         sources = self._sources()
         scores = self._scores(sources)
         with over_cases("report", len(sources.cohort.cases)) as on_case:
@@ -55,6 +57,7 @@ class Report(Common):
         from pipeline.data.volumes import is_volume
         from pipeline.evaluation import recorded_task
         from pipeline.evaluation.report import Sources
+        from pipeline.progress import console
 
         if not self.predictions.is_dir():
             raise UserError(f"no folder {self.predictions}: name the one that holds predictions")
@@ -72,6 +75,8 @@ class Report(Common):
         if predicted is None and convention is None:
             files = [path for path in self.predictions.iterdir() if is_volume(path)]
             convention = told_by_values(files, task, self.predictions, each_its_own=True)
+        if predicted is None and not task.classes:
+            console.print(f"predictions have no run.json: they are read as {convention}")
         folders = {} if self.references is None else {"references": self.references}
         return Sources(
             self.predictions,

@@ -83,7 +83,7 @@ def recorded_task(predictions: Path, bundle: str | None) -> tuple[Task, str | No
     try:
         content = json.loads(record.read_text())
         task, convention = Task.of(content["task"]), content["labels"]
-    except (ValueError, KeyError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise UserError(f"{record} is damaged: remove it and name the bundle") from error
     if bundle is not None and find_bundle(bundle).task != task:
         raise UserError(f"{record} is of another task than {bundle}: leave --bundle out")

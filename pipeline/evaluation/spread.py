@@ -10,6 +10,9 @@ from numpy.typing import NDArray
 RESAMPLES = 10_000
 """Cohorts drawn with replacement for an interval."""
 
+_BLOCK = 500
+"""Of them are held in memory as large numbers at once; else a byte a case."""
+
 
 class Spread(NamedTuple):
     """A metric over the cases for which it is defined; all NaN where there is no such case.
@@ -47,14 +50,24 @@ class Spread(NamedTuple):
             return cls(0, *[float("nan")] * 7)
         std = np.std(defined, ddof=1) if defined.size > 1 else 0.0
         q1, median, q3 = np.percentile(defined, (25, 50, 75))
-        low, high = np.percentile(_draws(defined.size) @ defined / defined.size, (2.5, 97.5))
+        low, high = np.percentile(_means(defined), (2.5, 97.5))
         numbers = (np.mean(defined), std, median, q1, q3, low, high)
         return cls(defined.size, *map(float, numbers))
 
 
+def _means(values: NDArray[np.float64]) -> NDArray[np.float64]:
+    """The mean of each resample, shape (RESAMPLES,)."""
+    blocks = np.split(_draws(values.size), RESAMPLES // _BLOCK)
+    return np.concatenate([block @ values for block in blocks]) / values.size
+
+
 @lru_cache(maxsize=2)
-def _draws(num_cases: int) -> NDArray[np.float64]:
+def _draws(num_cases: int) -> NDArray[np.uint8]:
     """How often each resample holds each case, shape (RESAMPLES, num_cases)."""
     generator = np.random.default_rng(0)
-    draws = generator.multinomial(num_cases, np.full(num_cases, 1 / num_cases), size=RESAMPLES)
-    return draws.astype(np.float64)
+    alike = np.full(num_cases, 1 / num_cases)
+    blocks = [
+        generator.multinomial(num_cases, alike, size=_BLOCK).astype(np.uint8)
+        for _ in range(RESAMPLES // _BLOCK)
+    ]
+    return np.concatenate(blocks)

@@ -9,7 +9,8 @@ import pytest
 from PIL import Image
 
 from pipeline.data.volumes import Volume, read_volume, write_volume
-from pipeline.evaluation.report.embedding import Placed
+from pipeline.evaluation.report.cases import _median
+from pipeline.evaluation.report.embedding import Placed, intensity_window
 from pipeline.evaluation.report.outliers import modified_z, unusual
 from pipeline.evaluation.report.thumbnails import write_picture
 
@@ -207,3 +208,27 @@ def test_a_channel_of_a_vector_image_is_a_volume(tmp_path: Path) -> None:
     volume = Volume(array, nib.Nifti1Image(array, np.eye(4)).header)
     placed = Placed.of(tmp_path / "a.nii", volume, 1)
     np.testing.assert_array_equal(placed.array, array[..., 0, 1])
+
+
+def test_what_cannot_be_written_is_told_before_cases_are_scored(
+    cohort: Path, tmp_path: Path, unet_bundles: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    predictions = predict(cohort, tmp_path / "predictions", CASES[:1])
+    (tmp_path / "file").write_text("")
+    (tmp_path / "disk").mkdir()
+    monkeypatch.setattr("os.path.ismount", lambda path: Path(path) == tmp_path / "disk")
+    given = ["--predictions", predictions, "--images", cohort, "--references", tmp_path / "nope"]
+    for output, told in (
+        (tmp_path / "file/report", "cannot write"),
+        (tmp_path / "disk", "is a disk of its own: name a folder in it"),
+    ):
+        status, _, err = unet_bundles("report", *given, "--output", output)
+        assert status == 2
+        assert told in err
+
+
+def test_intensities_of_a_case_do_not_count_what_is_not_a_number() -> None:
+    image = np.array([0, 1, 2, 3, np.nan, np.inf])
+    low, high = intensity_window(image)
+    assert (low, high) == (0.0, pytest.approx(2.99))
+    assert _median(image) == 2

@@ -178,7 +178,7 @@ def _volumes_ml(labels: Placed, task: Task) -> dict[str, float]:
 
 
 def _median(array: NDArray[Any]) -> float:
-    inside = array[array != 0]
+    inside = array[np.isfinite(array) & (array != 0)]
     return float(np.median(inside)) if inside.size else 0.0
 
 

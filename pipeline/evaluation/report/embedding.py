@@ -79,7 +79,7 @@ def common_box(volumes: Iterable[Placed]) -> Box:
 
 def intensity_window(image: NDArray[Any]) -> tuple[float, float]:
     """From black to white: all but the extreme half percents of what is not 0."""
-    inside = image[image != 0]
+    inside = image[np.isfinite(image) & (image != 0)]
     low, high = np.percentile(inside, (0.5, 99.5)) if inside.size else (0, 1)
     return min(0.0, float(low)), float(high)
 

@@ -1,5 +1,6 @@
 """The folder of a report: whole or not there, and never in place of something else."""
 
+import os
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -50,8 +51,11 @@ def check_free(output: Path) -> None:
     """Refuse a place that holds anything but a report.
 
     Raises:
-        UserError: ``output`` is a file, or a folder that is neither empty nor a report.
+        UserError: ``output`` is a file, a mounted disk, or a folder that is neither empty nor a
+            report.
     """
+    if os.path.ismount(output):
+        raise UserError(f"{output} is a disk of its own: name a folder in it as the output")
     if not output.exists() or _is_report(output):
         return
     if not output.is_dir() or any(output.iterdir()):

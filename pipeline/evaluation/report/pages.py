@@ -76,7 +76,8 @@ class Pages:
         file = self.folder / path
         file.parent.mkdir(exist_ok=True)
         root = "../" * path.count("/")
-        file.write_text(self.templates.get_template(template).render(root=root, **told))
+        text = self.templates.get_template(template).render(root=root, **told)
+        file.write_text(text, encoding="utf-8")
 
     def _cohort(self) -> dict[str, Any]:
         first, more = self._drawings()
