@@ -2,6 +2,7 @@
 
 import inspect
 import json
+import os
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -34,7 +35,7 @@ class Bundle:
     @property
     def name(self) -> str:
         """The name of the folder."""
-        return self.root.name
+        return Path(os.path.abspath(self.root)).name  # noqa: PTH100 - that of ".." too
 
     @property
     def weights(self) -> Path:

@@ -68,7 +68,7 @@ class Compare(Common):
             Console().print(to_tables(comparison))
         page = report(comparison, self.output)
         print(f"the page of the comparison: {page}", file=sys.stderr)
-        return 1 if comparison.failures else 0
+        return 1 if comparison.failures or comparison.failed_cases else 0
 
     def plan(self) -> "Plan":
         """What is to be done.
@@ -87,6 +87,11 @@ class Compare(Common):
         settings = Settings.read(self.settings) if self.settings else Settings()
         given = parse_overrides(chain.from_iterable(self.set))
         taking_part = entries(self.bundles.split(","), settings, given)
+        for name, entry in taking_part.items():
+            if budget.gib and "batch_size" in entry.overrides:
+                raise UserError(
+                    f"batch_size of {name} is what a budget of memory decides: leave it out"
+                )
         task = next(iter(taking_part.values())).task
         cohort = labelled(str(self.data), asdict(task), self.labels, layout=self.layout)
         return Plan(

@@ -48,7 +48,7 @@ class Plan:
             "budget": self.budget.text,
             "splits": [[list(split.train), list(split.validation)] for split in self.splits],
             "options": list(self.training.options),
-            "bundles": {name: entry.overrides for name, entry in self.entries.items()},
+            "bundles": {name: entry.settings for name, entry in self.entries.items()},
         }
 
 
@@ -96,6 +96,9 @@ def _result(plan: Plan, entry: Entry, output: Path) -> BundleResult:
         console.print(f"{name}: fold {index + 1} of {len(files)}", soft_wrap=True)
         scored.append(fold.scored(entry, budget, plan.training))
     result = _over_folds(scored)
+    for failure in result.evaluation.failures:
+        line = f"{name}: {failure.case}: {failure.sentence}"
+        console.print(line, markup=False, soft_wrap=True)
     dice = np.mean([row.dice for row in result.evaluation.rows]) if result.evaluation.rows else 0
     console.print(
         f"{name}: {result.iterations} iterations in {result.train_seconds:.0f} s, "

@@ -1,7 +1,8 @@
 """One bundle on one fold: trained, segmented, scored; or read, where that was done before."""
 
 import json
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from time import monotonic
 from typing import Any
@@ -13,8 +14,10 @@ from pipeline.comparison.results import Measured
 from pipeline.comparison.settings import Entry
 from pipeline.data.cohorts import Cohort
 from pipeline.data.splits import Split
+from pipeline.data.volumes import stem
 from pipeline.errors import UserError
 from pipeline.evaluation import Evaluation, evaluate
+from pipeline.evaluation.tables import Failure
 from pipeline.files import write_json
 from pipeline.inference import Segmenter
 from pipeline.inference.cohort import segment_cases
@@ -51,16 +54,18 @@ class Fold:
     ) -> tuple[Measured, Evaluation]:
         """Costs and scores of ``entry``; what is there already is not made again.
 
+        Where a case could not be segmented, all are segmented and scored again.
+
         Raises:
             UserError: the training failed, or no case could be segmented.
         """
         scores, measured = self.folder / SCORES, self.folder / MEASURED
-        if not scores.is_file():
+        if not scores.is_file() or self._lacks_a_prediction(Evaluation.read(scores)):
             spent = self._trained(entry, budget, training)
-            seconds = self._segmented()
+            seconds, failed = self._segmented()
             found = Measured(*costs(Bundle(self.run)), **spent, seconds_per_case=seconds)
             write_json(measured, asdict(found))
-            self._evaluated().write(scores)
+            self._evaluated(failed).write(scores)
         content = json.loads(measured.read_text())
         content["patch_size"] = tuple(content["patch_size"])
         return Measured(**content), Evaluation.read(scores)
@@ -84,29 +89,38 @@ class Fold:
         content: dict[str, Any] = json.loads(done.read_text())
         return content
 
-    def _segmented(self) -> float:
-        """Seconds a case of reading, segmenting and writing the validation cases."""
+    def _segmented(self) -> tuple[float, dict[str, str]]:
+        """Seconds a case of reading, segmenting and writing, and a sentence for what failed."""
         segmenter = Segmenter(Bundle(self.run), device=self.device, backend="eager")
         cases = [case for case in self.cohort.cases if case.name in self.split.validation]
         began = monotonic()
         report = segment_cases(
             segmenter, cases, self.folder / "predictions", self._convention, overwrite=True
         )
+        failed = self.cohort.without_paths(report.failed)
         if not report.written:
-            case, sentence = next(iter(report.failed.items()))
+            case, sentence = next(iter(failed.items()))
             raise UserError(f"no case could be segmented: {case}: {sentence}")
-        return (monotonic() - began) / len(cases)
+        return (monotonic() - began) / len(cases), failed
 
-    def _evaluated(self) -> Evaluation:
+    def _lacks_a_prediction(self, scores: Evaluation) -> bool:
+        written = {stem(path) for path in (self.folder / "predictions").iterdir()}
+        return any(failure.case not in written for failure in scores.failures)
+
+    def _evaluated(self, failed: Mapping[str, str]) -> Evaluation:
         labels = [
             (case.name, case.label)
             for case in self.cohort.cases
             if case.name in self.split.validation and case.label is not None
         ]
         task = Bundle(self.run).task
-        return evaluate(
+        scores = evaluate(
             self.folder / "predictions", labels, task, self._convention, self._convention
         )
+        rows = tuple(row for row in scores.rows if row.case not in failed)
+        others = [failure for failure in scores.failures if failure.case not in failed]
+        failures = [*others, *(Failure(case, sentence) for case, sentence in failed.items())]
+        return replace(scores, rows=rows, failures=tuple(failures))
 
     @property
     def _convention(self) -> str:

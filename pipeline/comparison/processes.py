@@ -57,9 +57,10 @@ class Training:
         command += ["--set", *as_arguments(entry.overrides | budget)]
         log.parent.mkdir(parents=True, exist_ok=True)
         with log.open("a") as stream:
+            before = log.stat().st_size
             status, peak = _ended(command, stream)
         if status != 0:
-            raise UserError(_reason(status, log))
+            raise UserError(_reason(status, log, before))
         return peak
 
 
@@ -91,9 +92,11 @@ def _ended(command: Sequence[str], log: Any) -> tuple[int, float]:
     return process.returncode, usage.ru_maxrss / unit
 
 
-def _reason(status: int, log: Path) -> str:
+def _reason(status: int, log: Path, before: int) -> str:
+    """Why a training failed, by what it added to ``log``, which had ``before`` bytes."""
     if status == -9:
         return f"the training was killed, as happens where memory runs out; it wrote {log}"
-    said = [line for line in log.read_text().splitlines() if line.startswith(SAID)]
+    added = log.read_bytes()[before:].decode(errors="replace")
+    said = [line for line in added.splitlines() if line.startswith(SAID)]
     told = said[-1].removeprefix(SAID) if said else f"the training ended with status {status}"
     return f"{told}; the training wrote {log}"

@@ -14,6 +14,7 @@ from pipeline.comparison.results import Comparison
 from pipeline.comparison.tables import as_csv
 from pipeline.errors import UserError
 from pipeline.files import write_bytes, write_json
+from pipeline.progress import console
 
 FILE = "comparison.json"
 
@@ -49,15 +50,10 @@ class Record:
                 f"cannot write {self.output} ({error.strerror}): choose another output"
             ) from error
         try:
-            fcntl.flock(self.lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            self._take(self.lock)
             self._check()
-        except BaseException as error:
+        except BaseException:
             self.lock.close()
-            if isinstance(error, BlockingIOError):
-                raise UserError(
-                    f"another comparison, or a training of one, is at work in {self.output}: wait "
-                    "until it has ended"
-                ) from error
             raise
         return self
 
@@ -78,11 +74,33 @@ class Record:
         for name, result in comparison.bundles.items():
             result.evaluation.write_csv(self.output / name / "scores.csv")
 
+    def _take(self, lock: TextIO) -> None:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise UserError(
+                f"another comparison, or a training of one, is at work in {self.output}: wait "
+                "until it has ended"
+            ) from error
+        except OSError as error:
+            text = f"the disk of {self.output} has no locks ({error.strerror}): compare once there"
+            console.print(text, markup=False, soft_wrap=True)
+
+    def _known(self, file: Path) -> dict[str, Any]:
+        try:
+            known: dict[str, Any] = json.loads(file.read_text())
+            lacking = self.settings.keys() - known["settings"].keys()
+            if not lacking and isinstance(known["settings"]["bundles"], dict):
+                return known
+        except (ValueError, KeyError, TypeError, AttributeError):
+            pass
+        raise UserError(f"{file} is damaged or of something else: choose another output")
+
     def _check(self) -> None:
         file = self.output / FILE
         known: dict[str, Any] = {}
         if file.is_file():
-            known = json.loads(file.read_text())
+            known = self._known(file)
             there = known["settings"]
             for key in self.settings:
                 if key != "bundles" and there[key] != self.settings[key]:
@@ -90,8 +108,8 @@ class Record:
                         f"{self.output} holds a comparison with another {key}: choose another "
                         "output"
                     )
-            for name, overrides in self.settings["bundles"].items():
-                if there["bundles"].get(name, overrides) != overrides:
+            for name, own in self.settings["bundles"].items():
+                if there["bundles"].get(name, own) != own:
                     raise UserError(
                         f"{self.output} holds {name} with other settings: choose another output"
                     )

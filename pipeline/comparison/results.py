@@ -78,6 +78,11 @@ class Comparison:
     versions: dict[str, str]
     failures: dict[str, str]
 
+    @property
+    def failed_cases(self) -> bool:
+        """Whether a bundle that was scored lacks a case."""
+        return any(result.evaluation.failures for result in self.bundles.values())
+
     def scores(self, metrics: Iterable[str]) -> dict[str, dict[str, dict[tuple[str, str], float]]]:
         """The values of ``metrics`` by metric, bundle, and (case, region)."""
         return {

@@ -1,7 +1,9 @@
 """What each bundle of a comparison is trained with."""
 
+import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -51,7 +53,7 @@ class Settings:
             content = yaml.safe_load(path.read_text()) or {}
         except OSError as error:
             raise UserError(f"cannot read the settings {path}: {error.strerror}") from error
-        except yaml.YAMLError as error:
+        except (UnicodeDecodeError, yaml.YAMLError) as error:
             raise UserError(f"{path} is no YAML: {str(error).splitlines()[0]}") from error
         if not isinstance(content, dict):
             raise UserError(form)
@@ -62,7 +64,8 @@ class Settings:
         if not all(isinstance(part, dict) for part in (common, bundles)):
             raise UserError(form)
         bundles = {name: own or {} for name, own in bundles.items()}
-        if not all(isinstance(own, dict) for own in bundles.values()):
+        parts = [common, bundles, *bundles.values()]
+        if not all(isinstance(part, dict) and all(map(_is_text, part)) for part in parts):
             raise UserError(form)
         return cls(common, bundles)
 
@@ -80,6 +83,12 @@ class Entry:
 
     bundle: Bundle
     overrides: dict[str, Any]
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """What its training is decided by, as plain values."""
+        own = json.dumps(self.bundle.config("train"), sort_keys=True)
+        return {"overrides": self.overrides, "train.yaml": sha256(own.encode()).hexdigest()}
 
     @property
     def config(self) -> dict[str, Any]:
@@ -111,6 +120,8 @@ def entries(names: Iterable[str], settings: Settings, given: Mapping[str, Any]) 
     for name in names:
         bundle = find_bundle(name)
         if bundle.name in found:
+            if bundle.root.resolve() != found[bundle.name].bundle.root.resolve():
+                raise UserError(f"two bundles are named {bundle.name}: rename the folder of one")
             raise UserError(f"the bundle {bundle.name} is named twice: name each bundle once")
         entry = Entry(bundle, settings.of(bundle.name, given))
         _check(entry)
@@ -120,6 +131,10 @@ def entries(names: Iterable[str], settings: Settings, given: Mapping[str, Any]) 
             raise UserError(f"the settings name an unknown bundle {name!r}: {nearest(name, found)}")
     _check_tasks(found)
     return found
+
+
+def _is_text(key: object) -> bool:
+    return isinstance(key, str)
 
 
 def _check(entry: Entry) -> None:

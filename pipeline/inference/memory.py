@@ -110,8 +110,8 @@ class Limit:
             if batch == 1:
                 raise UserError(
                     f"segmenting takes at least {gib(expected)} GiB here, and "
-                    f"{gib(self.num_bytes)} GiB are allowed: allow more (--max-memory), or name "
-                    "a smaller patch_size in the bundle's inferer"
+                    f"{gib(self.num_bytes)} GiB are allowed: allow more (segment --max-memory), "
+                    "or name a smaller patch_size in the bundle's inferer"
                 )
             batch //= 2
 

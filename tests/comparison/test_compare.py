@@ -9,6 +9,7 @@ from safetensors.torch import load_file
 from pipeline.bundles import Bundle
 from pipeline.cli import main
 from pipeline.comparison.costs import costs
+from pipeline.inference.cohort import Report
 from pipeline.runs import burnt_in
 
 SETTINGS = """
@@ -72,6 +73,34 @@ def test_what_is_done_is_not_done_again(compared, cohort, capsys):
         main(arguments(cohort, compared, "--json"))
     assert {file: file.stat().st_mtime_ns for file in run.rglob("*") if file.is_file()} == before
     assert "unet3d" in json.loads(capsys.readouterr().out)["bundles"]
+
+
+def test_a_case_that_failed_is_told_and_tried_again(compared, cohort, capsys, monkeypatch):
+    scores = compared / "unet3d/fold0/scores.json"
+    before = scores.read_bytes()
+    scores.unlink()
+    segmenting = "pipeline.comparison.fold.segment_cases"
+    with monkeypatch.context() as patch:
+        report = Report(written=["another"], failed={"phantom-000": "no room for it"})
+        patch.setattr(segmenting, lambda *_, **__: report)
+        for prediction in (compared / "unet3d/fold0/predictions").glob("*.nii.gz"):
+            prediction.unlink()
+        with pytest.raises(SystemExit) as end:
+            main([*arguments(cohort, compared, "--bundles", "unet3d")])
+    assert end.value.code == 1
+    assert "unet3d: phantom-000: no room for it" in capsys.readouterr().err
+    with pytest.raises(SystemExit) as end:
+        main([*arguments(cohort, compared, "--bundles", "unet3d")])
+    assert end.value.code == 0
+    assert scores.read_bytes() == before
+
+
+def test_a_batch_size_beside_a_budget_of_memory_is_refused(cohort, tmp_path, capsys):
+    with pytest.raises(SystemExit) as end:
+        main(arguments(cohort, tmp_path / "new", "--budget", "memory=2GiB"))
+    assert end.value.code == 2
+    assert "batch_size of unet3d is what a budget of memory decides" in capsys.readouterr().err
+    assert not (tmp_path / "new").exists()
 
 
 def test_another_budget_is_refused(compared, cohort, capsys):

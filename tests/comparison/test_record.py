@@ -1,5 +1,6 @@
 """A comparison goes on in its folder, and no other does."""
 
+import errno
 import json
 
 import pytest
@@ -49,3 +50,22 @@ def test_two_comparisons_do_not_share_a_folder(tmp_path):
         Record(tmp_path, settings()),
     ):
         pass
+
+
+@pytest.mark.parametrize("content", ["{", "[]", '{"settings": {}}', '{"settings": {"budget": 1}}'])
+def test_a_file_that_is_no_comparison_is_left(content, tmp_path):
+    (tmp_path / "comparison.json").write_text(content)
+    record = Record(tmp_path, settings())
+    with pytest.raises(UserError, match="damaged or of something else"), record:
+        pass
+    assert (tmp_path / "comparison.json").read_text() == content
+
+
+def test_a_disk_without_locks_is_told(tmp_path, monkeypatch, capsys):
+    def refused(*_):
+        raise OSError(errno.ENOLCK, "No locks available")
+
+    monkeypatch.setattr("fcntl.flock", refused)
+    with Record(tmp_path, settings()):
+        pass
+    assert "has no locks (No locks available)" in capsys.readouterr().err

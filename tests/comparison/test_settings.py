@@ -1,5 +1,7 @@
 """What each bundle is trained with."""
 
+import shutil
+
 import pytest
 import yaml
 
@@ -44,6 +46,24 @@ def test_a_bundle_is_named_once():
         entries(["vnet", "unet3d", "vnet"], Settings(), {})
 
 
+def test_two_bundles_of_one_name_are_told_apart(tmp_path):
+    vnet = shutil.copytree(shipped()["vnet"].root, tmp_path / "vnet")
+    with pytest.raises(UserError, match="two bundles are named vnet: rename the folder of one"):
+        entries(["vnet", str(vnet)], Settings(), {})
+
+
+def test_the_settings_of_a_bundle_know_its_config(tmp_path, monkeypatch):
+    vnet = shutil.copytree(shipped()["vnet"].root, tmp_path / "vnet")
+    monkeypatch.chdir(vnet)
+    (entry,) = entries(["."], Settings(), {}).values()
+    assert entry.bundle.name == "vnet"
+    before = entry.settings
+    assert before == entries(["vnet"], Settings(), {})["vnet"].settings
+    config = vnet / "configs/train.yaml"
+    config.write_text(config.read_text().replace("seed: 0", "seed: 1"))
+    assert entry.settings != before
+
+
 def test_bundles_of_different_tasks_are_refused():
     other = {"task": {"modalities": ["mri"], "classes": ["background", "tumour"]}}
     with pytest.raises(UserError, match="vnet segments tumour from mri, and unet3d another task"):
@@ -56,6 +76,8 @@ def test_bundles_of_different_tasks_are_refused():
         ("[1, 2]", "holds no settings"),
         ("common: 3", "holds no settings"),
         ("bundles: {vnet: 3}", "holds no settings"),
+        ("bundles: {3: {}}", "holds no settings"),
+        ("common: {1: 2}", "holds no settings"),
         ("comon: {}", "unknown key 'comon'"),
         ("common: {a", "is no YAML"),
     ],
