@@ -53,12 +53,8 @@ class Common:
             logging.disable(logging.CRITICAL)
             warnings.simplefilter("ignore")
 
-    def prepare(self) -> None:
-        """Set threads, quieten the libraries, and refuse a device that is not there.
-
-        Raises:
-            UserError: the device is unknown or absent.
-        """
+    def set_threads(self) -> None:
+        """Set threads, and quieten the libraries."""
         self.quieten()
         import torch
 
@@ -67,6 +63,16 @@ class Common:
         keep_freed_memory()
         if self.threads is not None:
             torch.set_num_threads(self.threads)
+
+    def prepare(self) -> None:
+        """Set threads, quieten the libraries, and refuse a device that is not there.
+
+        Raises:
+            UserError: the device is unknown or absent.
+        """
+        self.set_threads()
+        import torch
+
         if self.device is not None:
             try:
                 torch.empty(0, device=self.device)

@@ -32,7 +32,7 @@ class Export(Common):
         from pipeline.bundles import find_bundle
 
         bundle = find_bundle(self.bundle, self.domain)
-        self.prepare()
+        self.set_threads()
         from pipeline.export import export
 
         parity = export(bundle, self.format, self.output, self.weights)

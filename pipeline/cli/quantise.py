@@ -1,6 +1,7 @@
 """unet-bundles quantise."""
 
 import json
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -59,6 +60,8 @@ class Quantise(Common):
             files = [case.label for case in cases if case.label is not None]
             convention = told_by_values(files, bundle.task, self.data)
         tell(cohort)
+        for name, text in cohort.refused.items():
+            print(f"left out: {name}: {text}", file=sys.stderr)
         self.quieten()
         from pipeline.inference.quantising import quantise, shares
 

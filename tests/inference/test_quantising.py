@@ -120,6 +120,15 @@ def test_cases_without_labels_are_not_enough(unet_bundles, robust, cases):
     assert "no case with a label" in err
 
 
+def test_a_case_that_is_refused_is_told(unet_bundles, robust, cases):
+    (image,) = cases.glob("case2/*t1.nii.gz")
+    image.unlink()
+    status, _, err = unet_bundles("quantise", robust.root, "--data", cases)
+    assert status == 0, err
+    assert "left out: case2: case case2 under" in err
+    assert "has no t1 image" in err
+
+
 def test_a_calibration_of_no_window_is_refused(unet_bundles, robust, cases):
     status, _, err = unet_bundles("quantise", robust.root, "--data", cases, "--calibration", 0)
     assert status == 2
