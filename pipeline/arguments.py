@@ -32,13 +32,17 @@ def parse_files(items: Iterable[str]) -> Mapping[str, Path]:
     """The files by modality of ``modality=FILE`` items.
 
     Raises:
-        UserError: an item is not of that form.
+        UserError: an item is not of that form, or two are of one modality.
     """
-    files = dict(item.partition("=")[::2] for item in items)
-    for modality, file in files.items():
+    files: dict[str, Path] = {}
+    for item in items:
+        modality, _, file = item.partition("=")
         if not file:
             raise UserError(f"--images takes modality=FILE for each modality, not {modality!r}")
-    return {modality: Path(file) for modality, file in files.items()}
+        if modality in files:
+            raise UserError(f"--images names {modality} twice: keep one of them")
+        files[modality] = Path(file)
+    return files
 
 
 def _number(value: Any) -> Any:

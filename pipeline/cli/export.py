@@ -23,7 +23,7 @@ class Export(Common):
     weights: Path | None = None
     """Safetensors file; the bundle's own if not given."""
     domain: str | None = None
-    """Of a bundle with several domains, the one to export; its first if not given."""
+    """Of a bundle with several domains, the one to export; what its config says if not given."""
     json: bool = False
     """Print the parity as JSON."""
 

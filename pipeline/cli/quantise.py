@@ -30,7 +30,8 @@ class Quantise(Common):
     weights: Path | None = None
     """Safetensors file; the bundle's own if not given."""
     domain: str | None = None
-    """Of a bundle with several domains, the one of these cases; its first if not given."""
+    """Of a bundle with several domains, the one of these cases; what its config says if not
+    given."""
     layout: str | None = None
     """How the cases lie, such as bids, or pattern:{case}_{modality}.nii.gz; recognised if not
     given."""
@@ -60,7 +61,8 @@ class Quantise(Common):
             files = [case.label for case in cases if case.label is not None]
             convention = told_by_values(files, bundle.task, self.data)
         tell(cohort)
-        for name, text in cohort.refused.items():
+        unlabelled = {case.name: "no label" for case in cohort.cases if case.label is None}
+        for name, text in {**cohort.refused, **unlabelled}.items():
             print(f"left out: {name}: {text}", file=sys.stderr)
         self.quieten()
         from pipeline.inference.quantising import quantise, shares

@@ -31,20 +31,21 @@ class Segment(Common):
     output: Path
     """Folder of the predictions, <case>.nii.gz, and of run.json, which says how they were made."""
     domain: str | None = None
-    """Of a bundle with several domains, the one of these images; its first if not given."""
+    """Of a bundle with several domains, the one of these images; what its config says if not
+    given."""
     weights: tuple[Path, ...] | None = None
     """Safetensors file; the bundle's own if not given. Of several, probabilities are averaged."""
     backend: Backend = "auto"
-    """What runs the network; auto takes OpenVINO if it is installed and agrees with PyTorch."""
+    """What runs the network; auto takes the quickest that is installed and agrees with PyTorch."""
     mirror: tuple[int, ...] | None = None
     """Axes of the volume, such as 0 1 2, over whose mirror images logits are averaged."""
     max_memory: float | None = None
-    """GiB that all processes may take together, imports included; what the machine has if not
-    given."""
+    """GiB that all processes may take together, imports included; four fifths of the machine's if
+    not given."""
     plan: bool = False
     """Tell windows, memory and seconds of each case, and segment none."""
     labels: Convention | None = None
-    """Convention of the values written; that of the images' layout if not given."""
+    """Convention of the values written; that of the images' layout if not given, or brats2023."""
     probabilities: bool = False
     """Write the probability of each region or class too."""
     layout: str | None = None

@@ -66,10 +66,16 @@ def single_case(files: Mapping[str, Path], task: Task) -> Case:
         task: whose modalities are expected.
 
     Raises:
-        UserError: a modality is missing, one is not of the task, or a folder is not that of one
-            series or stands beside a file.
+        UserError: a modality is missing or there twice, one is not of the task, or a folder is not
+            that of one series or stands beside a file.
     """
-    known = {canonical(modality): path for modality, path in files.items()}
+    known: dict[str, Path] = {}
+    for modality, path in files.items():
+        if canonical(modality) in known:
+            raise UserError(
+                f"{known[canonical(modality)]} and {path} are both {modality}: keep one"
+            )
+        known[canonical(modality)] = path
     wanted = [canonical(modality) for modality in task.modalities]
     for modality in known:
         if modality not in wanted:

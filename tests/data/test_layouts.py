@@ -4,7 +4,8 @@ import json
 
 import pytest
 
-from pipeline.data.cohorts import find_cohort, find_labels
+from pipeline.arguments import parse_files
+from pipeline.data.cohorts import find_cohort, find_labels, single_case
 from pipeline.errors import UserError
 from pipeline.tasks import Task
 from tests.data.test_cohorts import BRATS2018, close, names_of, touch, write_case
@@ -193,6 +194,29 @@ def test_a_listed_file_that_is_missing_refuses_its_case_alone(tmp_path):
     cohort = find_cohort(tmp_path, TASK)
     assert [case.name for case in cohort.cases] == ["a"]
     assert "no.nii.gz: correct t1c" in cohort.refused["b"]
+
+
+def test_two_columns_of_one_modality_are_not_chosen_between(tmp_path):
+    touch(*(tmp_path / f"{number}.nii.gz" for number in "123"))
+    (tmp_path / "cases.csv").write_text(
+        "case,flair,t1c,t1gd\na,1.nii.gz,2.nii.gz,\nb,1.nii.gz,2.nii.gz,3.nii.gz\n"
+    )
+    cohort = find_cohort(tmp_path, TASK)
+    assert [case.name for case in cohort.cases] == ["a"]
+    assert "2.nii.gz and" in cohort.refused["b"]
+    assert "3.nii.gz as t1c: keep one" in cohort.refused["b"]
+
+
+@pytest.mark.parametrize(
+    ("items", "said"),
+    [
+        (["flair=a.nii", "flair=b.nii"], "--images names flair twice: keep one"),
+        (["flair=a.nii", "t1c=b.nii", "t1gd=c.nii"], "b.nii and c.nii are both t1gd: keep one"),
+    ],
+)
+def test_two_files_of_one_modality_are_not_chosen_between(items, said):
+    with pytest.raises(UserError, match=said):
+        single_case(parse_files(items), TASK)
 
 
 def test_a_row_without_files_is_refused_by_name(tmp_path):

@@ -127,6 +127,9 @@ def test_a_case_that_is_refused_is_told(unet_bundles, robust, cases):
     assert status == 0, err
     assert "left out: case2: case case2 under" in err
     assert "has no t1 image" in err
+    (cases / "case1/seg.nii.gz").unlink()
+    _, _, err = unet_bundles("quantise", robust.root, "--data", cases)
+    assert "left out: case1: no label" in err
 
 
 def test_a_calibration_of_no_window_is_refused(unet_bundles, robust, cases):

@@ -80,6 +80,12 @@ def _case(source: Path, name: str, row: Mapping[str, Any]) -> Found:
         if key == "case" or not value or not canonical(key):  # such as a column of numbers
             continue
         path = source.parent / str(value).strip()
+        if canonical(key) in files:
+            other, _ = files[canonical(key)]
+            problems[canonical(key)] = (
+                f"case {name} in {source} has {other} and {path} as {canonical(key)}: keep one"
+            )
+            continue
         files[canonical(key)] = (path, None)
         if not path.exists():
             problems[canonical(key)] = f"case {name} in {source} has no file {path}: correct {key}"
