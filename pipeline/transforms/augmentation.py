@@ -103,6 +103,7 @@ class Deformation(RandomizableTransform):
             def_range=self.displacement,
             grid_mode=["bilinear", "nearest"],
             grid_padding_mode="zeros",
+            grid_align_corners=True,  # as the grid itself is made, from centre to centre
         )
         deform.set_random_state(seed=int(self.R.randint(2**31)))
         return dict(deform(sample))

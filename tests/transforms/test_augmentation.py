@@ -94,3 +94,14 @@ def test_scale_and_shift_stay_in_their_range():
         shift = (image[0] - scale * before[0]).mean()
         assert 0.9 <= scale <= 1.1
         assert abs(shift) <= 0.1001
+
+
+@pytest.mark.parametrize("shape", [SHAPE, SHAPE[:2]])
+def test_a_deformation_of_next_to_nothing_moves_nothing(shape):
+    settings = {"flip": 0.0, "rotation": 0.0, "scaling": 0.0} | KEEP_INTENSITY
+    before = sample(shape)
+    before["label"][...] = 1
+    transform = augmentation(spatial_dims=len(shape), probability=1.0, deformation=1e-6, **settings)
+    after = transform.set_random_state(seed=0)(before)
+    assert torch.equal(after["label"], before["label"])
+    torch.testing.assert_close(after["image"], before["image"], atol=1e-3, rtol=0)
