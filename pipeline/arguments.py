@@ -1,13 +1,15 @@
 """What stands after --set and --images, as values."""
 
+import re
 from collections.abc import Iterable, Mapping
-from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import yaml
 
 from pipeline.errors import UserError
+
+_EXPONENT = re.compile(r"[-+]?(\d+\.?\d*|\.\d+)[eE][-+]?\d+")
 
 
 def parse_overrides(items: Iterable[str]) -> dict[str, Any]:
@@ -22,7 +24,7 @@ def parse_overrides(items: Iterable[str]) -> dict[str, Any]:
         if not equals:
             raise UserError(f"--set takes key=value, not {item!r}")
         try:
-            overrides[key.strip()] = _number(yaml.safe_load(value))
+            overrides[key.strip()] = _with_numbers(yaml.safe_load(value))
         except yaml.YAMLError as error:
             raise UserError(f"the value of {key} in --set is no YAML: {value!r}") from error
     return overrides
@@ -45,9 +47,12 @@ def parse_files(items: Iterable[str]) -> Mapping[str, Path]:
     return files
 
 
-def _number(value: Any) -> Any:
-    """A float where YAML 1.1 sees none, as in 1e-3; else ``value`` itself."""
-    if isinstance(value, str):
-        with suppress(ValueError):
-            return float(value)
+def _with_numbers(value: Any) -> Any:
+    """``value`` with floats where YAML 1.1 sees text, as in 1e-3."""
+    if isinstance(value, Mapping):
+        return {key: _with_numbers(inner) for key, inner in value.items()}
+    if isinstance(value, list):
+        return [_with_numbers(inner) for inner in value]
+    if isinstance(value, str) and _EXPONENT.fullmatch(value):
+        return float(value)
     return value

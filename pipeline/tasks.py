@@ -49,8 +49,8 @@ class Task:
         """The task that the ``task`` key of a bundle describes.
 
         Raises:
-            UserError: the key has unknown entries, no modalities, or not exactly one of
-                ``regions`` and ``classes``.
+            UserError: the key has unknown entries, a name twice, no modalities, or not exactly one
+                of ``regions`` and ``classes``.
         """
         if isinstance(config, Task):
             return config
@@ -161,3 +161,9 @@ def _check_entries(config: "Mapping[str, Any]") -> None:
             raise UserError(f"task has no entry {key!r}: {nearest(key, known)}")
         if isinstance(value, str):
             raise UserError(f"task takes a list of {key}, not {value!r}: write [{value}]")
+        names = list(value or ())
+        for name in names:
+            if not isinstance(name, str):
+                raise UserError(f'task takes names as {key}, not {name!r}: write "{name}"')
+            if names.count(name) > 1:
+                raise UserError(f"task names {name} twice in {key}: name each once")

@@ -2,6 +2,7 @@
 
 import pytest
 
+from pipeline.arguments import parse_overrides
 from pipeline.bundles import check_overrides, find_bundle
 from pipeline.errors import UserError
 from tests.conftest import TINY
@@ -67,3 +68,12 @@ def test_an_argument_of_a_target_that_is_replaced_is_refused():
     overrides = {"network_def::_target_": "pipeline.networks.UNet3D", "network_def::convs": [1, 2]}
     with pytest.raises(UserError, match="unknown key 'network_def::convs' in --set"):
         check_overrides(config, overrides)
+
+
+def test_numbers_with_an_exponent_are_numbers_wherever_they_stand():
+    items = ["optimizer::lr=1e-3", "lr_schedule={min_lr: 1e-6, steps: [1.5E+2, a]}", "name=inf"]
+    assert parse_overrides(items) == {
+        "optimizer::lr": 1e-3,
+        "lr_schedule": {"min_lr": 1e-6, "steps": [150.0, "a"]},
+        "name": "inf",
+    }

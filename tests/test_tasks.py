@@ -37,6 +37,9 @@ def test_a_null_entry_of_the_task_key_is_an_empty_one():
         ({"modalities": ["ct"], "regions": ["WT"], "classes": ["a", "b"]}, "needs either regions"),
         ({"modalities": ["ct"], "regions": ["TCC"]}, "unknown region 'TCC': did you mean TC?"),
         ({"modalities": ["ct"], "classes": ["liver"]}, "at least two classes"),
+        ({"modalities": ["t1", "t1"], "regions": ["WT"]}, "names t1 twice in modalities"),
+        ({"modalities": ["ct"], "regions": ["WT", "WT"]}, "names WT twice in regions"),
+        ({"modalities": ["ct"], "classes": [0, 1]}, "takes names as classes, not 0: write"),
     ],
 )
 def test_a_mistaken_task_key_ends_in_a_sentence(config, sentence):

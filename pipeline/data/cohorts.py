@@ -76,7 +76,7 @@ def single_case(files: Mapping[str, Path], task: Task) -> Case:
                 f"{known[canonical(modality)]} and {path} are both {modality}: keep one"
             )
         known[canonical(modality)] = path
-    wanted = [canonical(modality) for modality in task.modalities]
+    wanted = _wanted(task)
     for modality in known:
         if modality not in wanted:
             raise UserError(f"{modality} is no modality of the task: it takes {', '.join(wanted)}")
@@ -143,7 +143,7 @@ def _of_task(
     root: Path, task: Task, with_labels: bool, layout: str, listing: Listing
 ) -> Cohort | None:
     """The cases that a layout finds and that have any modality of ``task``, or None."""
-    wanted = [canonical(modality) for modality in task.modalities]
+    wanted = _wanted(task)
     _check_declared(listing, wanted)
     cases, refused, incomplete, others = [], {}, [], 0
     for found in sorted(listing.cases, key=lambda case: case.name):
@@ -168,6 +168,19 @@ def _of_task(
         notes.append(f"{others} more have none of {', '.join(wanted)}: they are left out")
     notes += listing.notes
     return Cohort(root, convention, tuple(cases), refused, layout, tuple(notes), tuple(incomplete))
+
+
+def _wanted(task: Task) -> list[str]:
+    """The canonical modalities of ``task``, each of which names a file of its own."""
+    wanted = [canonical(modality) for modality in task.modalities]
+    for number, modality in enumerate(wanted):
+        if modality in wanted[:number]:
+            other = task.modalities[wanted.index(modality)]
+            raise UserError(
+                f"the task's modalities {other} and {task.modalities[number]} are the same: name "
+                "each once"
+            )
+    return wanted
 
 
 def _check_declared(listing: Listing, wanted: Iterable[str]) -> None:

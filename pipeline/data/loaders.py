@@ -224,10 +224,16 @@ def _found(
 
 def _of_task(cohort: Cohort, task: Task, convention: str | None, skip_refused: bool) -> Cohort:
     if skip_refused:
+        labelled = len(cohort.labelled)
         known = convention or cohort.convention
         cohort = without_refused(
             cohort, task, known, lambda text: console.print(text, markup=False)
         )
+        if labelled and not cohort.labelled:
+            raise UserError(
+                f"all {labelled} cases with a label under {cohort.root} are refused: unet-bundles "
+                "check lists why"
+            )
     for sentence in cohort.refused.values():
         raise UserError(sentence)
     if not cohort.labelled:

@@ -110,17 +110,27 @@ def trained_by(weights: str | None) -> set[str]:
     They are told by the runs that the weights lie in; of other weights nothing is known.
     """
     trained: set[str] = set()
-    seen: set[str] = set()
-    while weights is not None and weights not in seen:
-        seen.add(weights)
-        above = Path(weights).absolute().parents[1:3]  # of models/* and of checkpoints/0010/*
+    seen: set[Path] = set()
+    file = None if weights is None else Path(weights).absolute()
+    while file is not None and file not in seen:
+        seen.add(file)
+        above = file.parents[1:3]  # of models/* and of checkpoints/0010/*
         run = next((path for path in above if (path / "configs/train.yaml").is_file()), None)
-        weights = None
+        file = None
         with suppress(OSError, ValueError, KeyError, TypeError, AttributeError):
             if run is not None:
                 trained |= {*json.loads((run / "split.json").read_text())["train"]}
-                weights = json.loads((run / "environment.json").read_text()).get("start_from")
+                started = json.loads((run / "environment.json").read_text()).get("start_from")
+                file = _as_typed(started, run)
     return trained
+
+
+def _as_typed(weights: str | None, run: Path) -> Path | None:
+    """The file that ``run`` was started from, typed where that was or in a folder above it."""
+    if weights is None:
+        return None
+    places = (folder / weights for folder in (Path.cwd(), *run.parents))
+    return next((place for place in places if place.is_file()), None)
 
 
 def training_split(

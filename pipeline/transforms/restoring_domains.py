@@ -7,7 +7,7 @@ import torch
 from monai.transforms import Compose, Transform
 from torch import Tensor
 
-from pipeline.tasks import all_targets, of_domain
+from pipeline.tasks import Task, of_domain
 from pipeline.transforms.domains import ByDomain
 from pipeline.transforms.restoring import Restore
 
@@ -43,12 +43,12 @@ class RestoreDomains(Transform):
             name: Restore(of_domain(domains, name or domain, "task"), transforms)
             for name, transforms in preprocessing.transforms.items()
         }
-        names = [target.rpartition("/")[0] for target in all_targets({}, domains)]
+        owners = [name for name in domains for _ in Task.of(domains[name]["task"]).targets]
         self.places = {
-            name: [index for index, owner in enumerate(names) if owner == (name or domain)]
+            name: [index for index, owner in enumerate(owners) if owner == (name or domain)]
             for name in self.restore
         }
-        self.count = len(names)
+        self.count = len(owners)
 
     def __call__(self, sample: Mapping[str, Any]) -> dict[str, Any]:
         name = sample.get("domain")

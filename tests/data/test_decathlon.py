@@ -151,3 +151,9 @@ def test_names_that_end_in_four_digits_are_no_channels_of_nnunet(tmp_path):
     cohort = find_cohort(tmp_path, Task(("ct",), classes=("background", "liver")))
     assert [case.name for case in cohort.cases] == ["amos_0000", "amos_0001", "amos_0012"]
     assert cohort.layout == "decathlon"
+
+
+def test_two_channels_of_one_modality_are_not_chosen_between(tmp_path):
+    write_msd(tmp_path, modality={"0": "FLAIR", "1": "T1", "2": "T1w", "3": "T2"})
+    with pytest.raises(UserError, match="names two channels that are t1: rename one"):
+        find_cohort(tmp_path, GLIOMA)

@@ -207,6 +207,15 @@ def test_two_columns_of_one_modality_are_not_chosen_between(tmp_path):
     assert "3.nii.gz as t1c: keep one" in cohort.refused["b"]
 
 
+def test_two_columns_of_references_are_not_chosen_between(tmp_path):
+    touch(tmp_path / "raw.nii.gz", tmp_path / "corrected.nii.gz")
+    (tmp_path / "cases.csv").write_text("case,seg,label\na,raw.nii.gz,corrected.nii.gz\n")
+    with pytest.raises(
+        UserError, match=r"raw\.nii\.gz and .*corrected\.nii\.gz as label: keep one"
+    ):
+        find_labels(tmp_path / "cases.csv")
+
+
 @pytest.mark.parametrize(
     ("items", "said"),
     [
@@ -241,6 +250,20 @@ def test_a_pattern_finds_files(tmp_path, pattern, files):
     (case,) = cohort.cases
     assert case.name == "a_1"
     assert tuple(path.relative_to(tmp_path).as_posix() for path, _ in case.images) == files[:2]
+
+
+def test_a_pattern_follows_links(tmp_path):
+    touch(*(tmp_path / f"store/a/a_{name}.nii.gz" for name in TASK.modalities))
+    (tmp_path / "subset").mkdir()
+    (tmp_path / "subset/a").symlink_to(tmp_path / "store/a")
+    cohort = find_cohort(tmp_path / "subset", TASK, "pattern:{case}/{case}_{modality}.nii.gz")
+    assert [case.name for case in cohort.cases] == ["a"]
+
+
+def test_two_names_of_one_modality_in_a_task_are_refused(tmp_path):
+    touch(tmp_path / "a/flair.nii.gz")
+    with pytest.raises(UserError, match="modalities t1 and T1w are the same: name each once"):
+        find_cohort(tmp_path, Task(("t1", "T1w"), regions=("WT",)))
 
 
 def test_a_pattern_needs_both_its_fields(tmp_path):

@@ -83,6 +83,17 @@ def test_a_training_stops_at_a_refused_case_before_it_starts(unet_bundles, four_
     assert not (tmp_path / "run").exists()
 
 
+def test_a_training_without_any_case_that_is_not_refused_says_so(
+    unet_bundles, four_cases, tmp_path
+):
+    for name in ("case-0", "case-1", "case-3"):
+        shutil.rmtree(four_cases / name)
+    arguments = ("train", "unet3d", "--data", four_cases, "--output", tmp_path / "run")
+    status, _, err = unet_bundles(*arguments, "--skip-refused", "--set", *TINY)
+    assert status == 2
+    assert "all 1 cases with a label under" in err
+
+
 def test_a_training_can_go_on_without_the_refused_cases(unet_bundles, four_cases, tmp_path):
     arguments = ("train", "unet3d", "--data", four_cases, "--output", tmp_path / "run")
     settings = (*TINY, "max_epochs=1", "val_interval=1")

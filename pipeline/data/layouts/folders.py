@@ -4,12 +4,11 @@ BraTS of 2017-2021 names its files ``_flair _t1 _t1ce _t2 _seg``, that of 2023 o
 ``-t2f -t1n -t1c -t2w -seg``; the names tell the convention of the label values.
 """
 
-import os
 from collections import Counter, defaultdict
 from collections.abc import Callable, Collection, Iterable, Iterator
 from pathlib import Path
 
-from pipeline.data.layouts.found import Listing, gathered, is_searched, unlisted
+from pipeline.data.layouts.found import Listing, gathered, unlisted, walked
 from pipeline.data.modalities import ALIASES, canonical
 from pipeline.data.volumes import is_volume, stem
 
@@ -79,18 +78,11 @@ def _is_one_case(groups: Collection[_Files]) -> bool:
 def _folders_of_volumes(
     root: Path, on_error: _OnError | None = None
 ) -> Iterator[tuple[Path, list[Path]]]:
-    """Each folder below ``root`` that holds volumes, links followed once, hidden ones left out."""
-    seen: set[str] = set()
-    for name, folders, files in os.walk(root, onerror=on_error, followlinks=True):
-        real = os.path.realpath(name)
-        if real in seen:
-            folders.clear()
-            continue
-        seen.add(real)
-        folders[:] = sorted(filter(is_searched, folders))
-        paths = [Path(name, file) for file in sorted(files) if is_volume(Path(file))]
+    """Each folder below ``root`` that holds volumes."""
+    for folder, files in walked(root, on_error):
+        paths = [folder / file for file in files if is_volume(Path(file))]
         if paths:
-            yield Path(name), paths
+            yield folder, paths
 
 
 def _split_name(path: Path) -> tuple[str, str]:

@@ -1,7 +1,8 @@
 """What a layout finds, before a task chooses among its modalities."""
 
 import json
-from collections.abc import Iterable, Mapping
+import os
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -108,6 +109,21 @@ def _only(listing: Listing, *namesakes: Found) -> Found:
 def is_searched(folder: str) -> bool:
     """Whether a folder of this name may hold cases; hidden ones and that of a disk do not."""
     return not folder.startswith(".") and folder != "lost+found"
+
+
+def walked(
+    root: Path, on_error: Callable[[OSError], None] | None = None
+) -> Iterator[tuple[Path, list[str]]]:
+    """Each folder below ``root`` and its files, links followed once, hidden folders left out."""
+    seen: set[str] = set()
+    for name, folders, files in os.walk(root, onerror=on_error, followlinks=True):
+        real = os.path.realpath(name)
+        if real in seen:
+            folders.clear()
+            continue
+        seen.add(real)
+        folders[:] = sorted(filter(is_searched, folders))
+        yield Path(name), sorted(files)
 
 
 def unlisted(root: Path, error: OSError) -> Found:

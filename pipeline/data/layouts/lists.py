@@ -76,11 +76,13 @@ def _json_rows(source: Path) -> list[Mapping[str, Any]]:
 def _case(source: Path, name: str, row: Mapping[str, Any]) -> Found:
     files: dict[str, Image] = {}
     problems = {}
+    doubled = set()
     for key, value in row.items():
         if key == "case" or not value or not canonical(key):  # such as a column of numbers
             continue
         path = source.parent / str(value).strip()
         if canonical(key) in files:
+            doubled.add(canonical(key))
             other, _ = files[canonical(key)]
             problems[canonical(key)] = (
                 f"case {name} in {source} has {other} and {path} as {canonical(key)}: keep one"
@@ -89,4 +91,4 @@ def _case(source: Path, name: str, row: Mapping[str, Any]) -> Found:
         files[canonical(key)] = (path, None)
         if not path.exists():
             problems[canonical(key)] = f"case {name} in {source} has no file {path}: correct {key}"
-    return Found(name, files, problems, meant=True)
+    return Found(name, files, problems, meant=True, ambiguous="label" in doubled)

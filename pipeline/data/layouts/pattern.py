@@ -1,11 +1,10 @@
 """Files found by a pattern such as ``{case}/{case}_{modality}.nii.gz``."""
 
-import os
 import re
 from collections import defaultdict
 from pathlib import Path
 
-from pipeline.data.layouts.found import Listing, gathered, is_searched, unlisted
+from pipeline.data.layouts.found import Listing, gathered, unlisted, walked
 from pipeline.data.modalities import canonical
 from pipeline.errors import UserError
 
@@ -23,10 +22,9 @@ def find(root: Path, pattern: str) -> Listing:
     expression = _expression(pattern)
     cases: dict[str, list[tuple[str, Path]]] = defaultdict(list)
     closed: list[OSError] = []
-    for folder, folders, files in os.walk(root, onerror=closed.append):
-        folders[:] = sorted(filter(is_searched, folders))
-        for file in sorted(files):
-            path = Path(folder, file)
+    for folder, files in walked(root, closed.append):
+        for file in files:
+            path = folder / file
             match = expression.fullmatch(path.relative_to(root).as_posix())
             if match:
                 cases[match["case"]].append((canonical(match["modality"]), path))
