@@ -49,7 +49,7 @@ def main() -> None:
         )
     start = time.monotonic()
     for path in (DEMO / name for name in MADE):
-        shutil.rmtree(path) if path.is_dir() else path.unlink(missing_ok=True)
+        shutil.rmtree(path) if path.is_dir() and not path.is_symlink() else path.unlink(True)
     if options.hippocampus:
         on_hippocampi(options.hippocampus.resolve())
     else:

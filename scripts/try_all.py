@@ -65,7 +65,7 @@ def try_bundle(name: str, options: argparse.Namespace) -> bool:
     """Train, evaluate and segment; print a row, and tell whether the loss fell."""
     home = options.output.resolve() / name
     if home.exists() and not (home / MARK).is_file():
-        sys.exit(f"{home} is of something else: choose another --output")
+        sys.exit(f"{home} has no {MARK}: remove it, or choose another --output")
     shutil.rmtree(home, ignore_errors=True)
     home.mkdir(parents=True)
     (home / MARK).touch()

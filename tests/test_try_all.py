@@ -40,5 +40,5 @@ def test_a_folder_that_the_script_did_not_make_is_left(tmp_path):
         check=False,
     )
     assert ended.returncode == 1
-    assert f"{home} is of something else: choose another --output" in ended.stderr
+    assert f"{home} has no .try_all: remove it, or choose another --output" in ended.stderr
     assert (home / "split.json").is_file()

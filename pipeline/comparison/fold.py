@@ -1,6 +1,7 @@
 """One bundle on one fold: trained, segmented, scored; or read, where that was done before."""
 
 import json
+import shutil
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -62,6 +63,8 @@ class Fold:
         scores, measured = self.folder / SCORES, self.folder / MEASURED
         if not scores.is_file() or self._lacks_a_prediction(Evaluation.read(scores)):
             spent = self._trained(entry, budget, training)
+            scores.unlink(missing_ok=True)
+            shutil.rmtree(self.folder / "predictions", ignore_errors=True)
             seconds, failed = self._segmented()
             found = Measured(*costs(Bundle(self.run)), **spent, seconds_per_case=seconds)
             write_json(measured, asdict(found))
@@ -104,7 +107,8 @@ class Fold:
         return (monotonic() - began) / len(cases), failed
 
     def _lacks_a_prediction(self, scores: Evaluation) -> bool:
-        written = {stem(path) for path in (self.folder / "predictions").iterdir()}
+        folder = self.folder / "predictions"
+        written = {stem(path) for path in folder.iterdir()} if folder.is_dir() else set()
         return any(failure.case not in written for failure in scores.failures)
 
     def _evaluated(self, failed: Mapping[str, str]) -> Evaluation:

@@ -83,7 +83,7 @@ class Record:
                 "until it has ended"
             ) from error
         except OSError as error:
-            text = f"the disk of {self.output} has no locks ({error.strerror}): compare once there"
+            text = f"{self.output} cannot be locked ({error.strerror}): run one comparison there"
             console.print(text, markup=False, soft_wrap=True)
 
     def _known(self, file: Path) -> dict[str, Any]:

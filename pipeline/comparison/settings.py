@@ -1,6 +1,5 @@
 """What each bundle of a comparison is trained with."""
 
-import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from hashlib import sha256
@@ -87,7 +86,7 @@ class Entry:
     @property
     def settings(self) -> dict[str, Any]:
         """What its training is decided by, as plain values."""
-        own = json.dumps(self.bundle.config("train"), sort_keys=True)
+        own = yaml.safe_dump(self.bundle.config("train"), sort_keys=False)
         return {"overrides": self.overrides, "train.yaml": sha256(own.encode()).hexdigest()}
 
     @property

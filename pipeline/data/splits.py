@@ -114,9 +114,7 @@ def trained_by(weights: str | None) -> set[str]:
     file = None if weights is None else Path(weights).absolute()
     while file is not None and file not in seen:
         seen.add(file)
-        above = file.parents[1:3]  # of models/* and of checkpoints/0010/*
-        run = next((path for path in above if (path / "configs/train.yaml").is_file()), None)
-        file = None
+        run, file = _run_of(file), None
         with suppress(OSError, ValueError, KeyError, TypeError, AttributeError):
             if run is not None:
                 trained |= {*json.loads((run / "split.json").read_text())["train"]}
@@ -126,11 +124,16 @@ def trained_by(weights: str | None) -> set[str]:
 
 
 def _as_typed(weights: str | None, run: Path) -> Path | None:
-    """The file that ``run`` was started from, typed where that was or in a folder above it."""
+    """What ``run`` was started from, which was typed in a folder above it, or here."""
     if weights is None:
         return None
-    places = (folder / weights for folder in (Path.cwd(), *run.parents))
-    return next((place for place in places if place.is_file()), None)
+    places = (folder / weights for folder in (*run.parents, Path.cwd()))
+    return next((place for place in places if _run_of(place) is not None), None)
+
+
+def _run_of(weights: Path) -> Path | None:
+    above = weights.parents[1:3]  # of models/* and of checkpoints/0010/*
+    return next((path for path in above if (path / "configs/train.yaml").is_file()), None)
 
 
 def training_split(

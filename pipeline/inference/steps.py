@@ -191,7 +191,7 @@ def _told(error: Exception) -> str:
     if isinstance(error, OSError) and error.errno in _FULL:
         return f"the output is full ({error.strerror}): free some space, or choose another output"
     if isinstance(error, MemoryError):
-        return "memory ran out: free some, or allow less of it (--max-memory)"
+        return "memory ran out: free some, or allow less of it (segment --max-memory)"
     return sentence(error) or f"{type(error).__name__}: {error}"
 
 

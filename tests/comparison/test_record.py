@@ -68,4 +68,4 @@ def test_a_disk_without_locks_is_told(tmp_path, monkeypatch, capsys):
     monkeypatch.setattr("fcntl.flock", refused)
     with Record(tmp_path, settings()):
         pass
-    assert "has no locks (No locks available)" in capsys.readouterr().err
+    assert "cannot be locked (No locks available)" in capsys.readouterr().err

@@ -92,8 +92,6 @@ def test_what_trained_weights_is_told_by_their_runs_one_after_the_other(tmp_path
         Split((case,), ("other",)).write(tmp_path / name / "split.json")
         (tmp_path / name / "configs").mkdir()
         (tmp_path / name / "configs/train.yaml").touch()
-        (tmp_path / name / "models").mkdir()
-        (tmp_path / name / "models/model.safetensors").touch()
         started = None if start is None else str(tmp_path / start)
         (tmp_path / name / "environment.json").write_text(json.dumps({"start_from": started}))
     assert trained_by(str(tmp_path / "b/checkpoints/01/network.safetensors")) == {"case0", "case1"}
@@ -106,8 +104,6 @@ def test_what_weights_were_started_from_is_found_from_another_folder(tmp_path, m
         Split((case,), ("other",)).write(tmp_path / name / "split.json")
         (tmp_path / name / "configs").mkdir()
         (tmp_path / name / "configs/train.yaml").touch()
-        (tmp_path / name / "models").mkdir()
-        (tmp_path / name / "models/model.safetensors").touch()
     typed = json.dumps({"start_from": "runs/a/models/model.safetensors"})
     (tmp_path / "runs/b/environment.json").write_text(typed)
     monkeypatch.chdir(tmp_path.parent)

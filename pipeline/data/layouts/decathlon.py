@@ -32,9 +32,6 @@ def find(root: Path) -> Listing:
         )
     named = channel_names(source, "modality", parts.get("modality") or {})
     channels = {named[number]: place for place, number in enumerate(sorted(named))}
-    if len(channels) < len(named):
-        twice = next(name for name in channels if list(named.values()).count(name) > 1)
-        raise UserError(f"{source} names two channels that are {twice}: rename one")
     entries = [*training, *test]
     if not entries:
         raise UserError(f"{source} lists no case: fill in its training")

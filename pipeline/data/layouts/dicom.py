@@ -10,15 +10,15 @@ from pipeline.errors import UserError
 
 _OTHER = r"adc|dwi|dti|diff|perf|asl\b|bold|\bswi|t2 ?\*|t2.?star|\bloc|scout|survey|\bmap\b"
 _T1 = r"t1|mp.?rage|spgr|bravo"
+_OPERATION = r"[ -]?(op\b|operat|surg|treat|rt\b|rad|biops|resect)"
 _BEFORE = (
-    r"pre(?![a-z]|[ -]?(op\b|operat|sat|surg|treat|rt\b))"
-    r"|pre[ -]?(?=contrast|con\b|gad|gd\b|inj|km\b|ce\b|c\b|iv\b|reg\b|enh)"
-    r"|(\bw/?o\b|without|\bnon)(?![ -]?(fs|fat|sat))"
-    r"|\bno.?(?=contrast|gad|gd\b)|un-?enhanc|\bnativ"
+    rf"pre(?!p|ss|sat|sc|sen|ci|vi|{_OPERATION})"
+    r"|(\bw/?o(ut)?\b|without|\bnon)(?![ -]?(fs|fat|sat))"
+    r"|\bno.?(?=(iv )?(contrast|gad|gd\b))|un-?enhanc|\bnativ\b|\b(sin|sans|senza|ohne)\b"
 )
-_AFTER = r"post(?!er)"
-_CONTRAST = rf"{_AFTER}|gad|(?<![a-z])gd\b|contrast|\+ ?c\b|t1.?ce?\b|\bce\b|enhanc"
-_DIFFERENCE = r"\bsub(\b|tr)|\bminus\b"
+_AFTER = rf"post(?!er|{_OPERATION})"
+_CONTRAST = rf"{_AFTER}|gad|(?<![a-z])gd\b|contrast|\+ ?c\b|\bc ?\+|t1.?ce?\b|\bce\b|\bkm\b|enhanc"
+_DIFFERENCE = r"\bsub(\b(?!-)|tr)|\bminus\b"
 _FLAIR = r"flair|t2f\b|dark.?fluid|\bfla\b"
 _T2 = r"t2"
 _KINDS = ("ct", "pt", "nm", "us")

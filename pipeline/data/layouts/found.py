@@ -114,7 +114,10 @@ def is_searched(folder: str) -> bool:
 def walked(
     root: Path, on_error: Callable[[OSError], None] | None = None
 ) -> Iterator[tuple[Path, list[str]]]:
-    """Each folder below ``root`` and its files, links followed once, hidden folders left out."""
+    """Each folder below ``root`` and its files, once, hidden folders left out.
+
+    Links are followed after the folders beside them, which keep their names.
+    """
     seen: set[str] = set()
     for name, folders, files in os.walk(root, onerror=on_error, followlinks=True):
         real = os.path.realpath(name)
@@ -122,7 +125,8 @@ def walked(
             folders.clear()
             continue
         seen.add(real)
-        folders[:] = sorted(filter(is_searched, folders))
+        searched = filter(is_searched, folders)
+        folders[:] = sorted(searched, key=lambda folder: (Path(name, folder).is_symlink(), folder))
         yield Path(name), sorted(files)
 
 
@@ -137,14 +141,19 @@ def channel_names(source: Path, key: str, named: Any) -> dict[int, str]:
     """Canonical modalities by channel, as ``key`` of the JSON file ``source`` names them.
 
     Raises:
-        UserError: ``named`` is not of the form ``{"0": "FLAIR", "1": "T1"}``.
+        UserError: ``named`` is not of the form ``{"0": "FLAIR", "1": "T1"}``, or names one twice.
     """
     try:
-        return {int(channel): canonical(name) for channel, name in named.items()}
+        names = {int(channel): canonical(name) for channel, name in named.items()}
     except (AttributeError, ValueError) as error:
         raise UserError(
             f'"{key}" in {source} names no channels: write {{"0": "FLAIR", "1": "T1"}} and so on'
         ) from error
+    known = list(names.values())
+    for name in known:
+        if known.count(name) > 1:
+            raise UserError(f"{source} names two channels that are {name}: rename one")
+    return names
 
 
 def read_json(path: Path) -> Any:

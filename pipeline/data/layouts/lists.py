@@ -75,20 +75,23 @@ def _json_rows(source: Path) -> list[Mapping[str, Any]]:
 
 def _case(source: Path, name: str, row: Mapping[str, Any]) -> Found:
     files: dict[str, Image] = {}
+    columns: dict[str, str] = {}
     problems = {}
     doubled = set()
     for key, value in row.items():
-        if key == "case" or not value or not canonical(key):  # such as a column of numbers
+        modality = canonical(key)
+        if key == "case" or not value or not modality:  # such as a column of numbers
             continue
         path = source.parent / str(value).strip()
-        if canonical(key) in files:
-            doubled.add(canonical(key))
-            other, _ = files[canonical(key)]
-            problems[canonical(key)] = (
-                f"case {name} in {source} has {other} and {path} as {canonical(key)}: keep one"
+        other, _ = files.setdefault(modality, (path, None))
+        if other != path:
+            doubled.add(modality)
+            problems[modality] = (
+                f"case {name} in {source} has {modality} in two columns, {columns[modality]} and "
+                f"{key}: keep one"
             )
             continue
-        files[canonical(key)] = (path, None)
+        columns[modality] = key
         if not path.exists():
-            problems[canonical(key)] = f"case {name} in {source} has no file {path}: correct {key}"
+            problems[modality] = f"case {name} in {source} has no file {path}: correct {key}"
     return Found(name, files, problems, meant=True, ambiguous="label" in doubled)

@@ -92,8 +92,8 @@ def stride_for(box: Box) -> int:
 
 def write_image(path: Path, key: str, image: Placed) -> None:
     """Embed an image at 256 levels of its intensity window; values stay in the file's units."""
-    array = np.nan_to_num(image.array.astype(np.float32))
-    low, high = intensity_window(array)
+    low, high = intensity_window(image.array)
+    array = np.nan_to_num(image.array.astype(np.float32), posinf=high, neginf=low)
     slope = (high - low) / 255 or 1.0
     levels = np.clip((array - low) / slope, 0, 255).round().astype(np.uint8)
     _write(path, key, _nifti(levels, image.affine, slope, low))
