@@ -81,10 +81,12 @@ def test_a_case_that_failed_is_told_and_tried_again(compared, cohort, capsys, mo
     scores.unlink()
     segmenting = "pipeline.comparison.fold.segment_cases"
     with monkeypatch.context() as patch:
-        report = Report(written=["another"], failed={"phantom-000": "no room for it"})
-        patch.setattr(segmenting, lambda *_, **__: report)
-        for prediction in (compared / "unet3d/fold0/predictions").glob("*.nii.gz"):
-            prediction.unlink()
+
+        def all_but_one(_, cases, folder, *_more, **_named):
+            folder.mkdir()
+            return Report(written=["another"], failed={cases[0].name: "no room for it"})
+
+        patch.setattr(segmenting, all_but_one)
         with pytest.raises(SystemExit) as end:
             main([*arguments(cohort, compared, "--bundles", "unet3d")])
     assert end.value.code == 1
