@@ -20,6 +20,7 @@ SLACK = 48 * 2**20
 
 _PLANES = 12  # planes of all channels that are held between the network and the file
 _AT_ONCE = 8  # bytes a voxel of codes, and of what rules make of them
+_HUNDREDTH = 2**30 // 100  # of a GiB; a floor that is told is enough
 _OF_MEMORY = 0.8  # of the machine, where no limit is given
 
 
@@ -109,7 +110,7 @@ class Limit:
                 return Room(batch, ahead, expected + (ahead * reader + writer if ahead else 0))
             if batch == 1:
                 raise UserError(
-                    f"segmenting takes at least {gib(expected)} GiB here, and "
+                    f"segmenting takes at least {gib(expected + _HUNDREDTH)} GiB here, and "
                     f"{gib(self.num_bytes)} GiB are allowed: allow more (segment --max-memory), "
                     "or name a smaller patch_size in the bundle's inferer"
                 )

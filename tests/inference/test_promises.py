@@ -29,7 +29,7 @@ VOXELS_GIB = (2 + 8) * np.prod(SHAPE) / 2**30
 SLOPE_AT = 112
 """Where slope and intercept lie in a header of NIfTI-1."""
 
-LIMIT = 0.7
+LIMIT = 0.75
 """GiB, less than the logits of the whole volume, and than eight times its voxels in float64."""
 
 CALLED = """
