@@ -9,10 +9,14 @@ from tests.conftest import TINY
 from tests.test_bad_input import nothing_starts
 
 
-def test_a_misspelt_key(unet_bundles, cohort, tmp_path):
+@pytest.mark.parametrize(
+    ("key", "meant"),
+    [("max_epoch", "max_epochs"), ("recipe::foreground", "foreground_margin")],
+)
+def test_a_misspelt_key(unet_bundles, cohort, tmp_path, key, meant):
     arguments = ("train", "unet3d", "--data", cohort, "--output", tmp_path / "run")
-    result = unet_bundles(*arguments, "--set", "max_epoch=3")
-    nothing_starts(result, "'max_epoch'", "did you mean max_epochs?")
+    result = unet_bundles(*arguments, "--set", f"{key}=3")
+    nothing_starts(result, f"'{key}'", f"did you mean {meant}?")
 
 
 @pytest.mark.parametrize(
@@ -23,12 +27,6 @@ def test_a_key_that_an_option_gives(unet_bundles, cohort, tmp_path, key, option)
     arguments = ("train", "unet3d", "--data", cohort, "--output", tmp_path / "run")
     result = unet_bundles(*arguments, "--set", f"{key}={tmp_path}")
     nothing_starts(result, f"--set cannot change {key}", option)
-
-
-def test_a_nested_misspelt_key(unet_bundles, cohort, tmp_path):
-    arguments = ("train", "unet3d", "--data", cohort, "--output", tmp_path / "run")
-    result = unet_bundles(*arguments, "--set", "recipe::foreground=3")
-    nothing_starts(result, "recipe::foreground", "did you mean foreground_margin?")
 
 
 @pytest.mark.parametrize(

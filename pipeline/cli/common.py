@@ -80,3 +80,12 @@ class Common:
                 raise UserError(
                     f"no device {self.device} on this machine: try --device cpu"
                 ) from error
+
+
+def read_as(recorded: str | None, convention: str) -> str:
+    """The convention of predictions: what is recorded beside them, else ``convention``, told."""
+    from pipeline.progress import console
+
+    if recorded is None and convention != "classes":
+        console.print(f"predictions have no run.json: they are read as {convention}")
+    return recorded or convention

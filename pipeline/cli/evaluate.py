@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from pipeline.cli.common import Common, Convention
+from pipeline.cli.common import Common, Convention, read_as
 from pipeline.errors import UserError
 
 
@@ -55,7 +55,7 @@ class Evaluate(Common):
         if convention is None:
             convention = told_by_values(labels.values(), task, self.references, each_its_own=True)
             console.print(f"labels follow {convention}, told by their values")
-        conventions = _read_as(predicted, convention), convention
+        conventions = read_as(predicted, convention), convention
         with over_cases("evaluate", len(labels)) as on_case:
             scores = evaluate(
                 *(self.predictions, labels.items(), task, *conventions),
@@ -74,12 +74,3 @@ class Evaluate(Common):
 
             Console().print(scores.to_table())
         return 1 if scores.failures else 0
-
-
-def _read_as(recorded: str | None, convention: str) -> str:
-    """The convention of the predictions: that of the references where none is recorded."""
-    from pipeline.progress import console
-
-    if recorded is None and convention != "classes":
-        console.print(f"predictions have no run.json: they are read as {convention}")
-    return recorded or convention

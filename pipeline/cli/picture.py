@@ -2,7 +2,7 @@
 
 import json
 import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from os.path import realpath
 from pathlib import Path
@@ -116,7 +116,7 @@ class Picture(Common):
             known = told_by_values(files.values(), task, where, each_its_own=True)
         return {name: LabelFile(path, known) for name, path in files.items()}
 
-    def check_apart(self, cases: "Iterable[Case]", labels: "Iterable[LabelFile]") -> None:
+    def check_apart(self, cases: "Collection[Case]", labels: "Iterable[LabelFile]") -> None:
         """Refuse an output in which a picture would replace what is drawn, or lie among it.
 
         Raises:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pipeline.cli.common import Common, Convention
+from pipeline.cli.common import Common, Convention, read_as
 from pipeline.errors import UserError
 
 if TYPE_CHECKING:
@@ -57,7 +57,6 @@ class Report(Common):
         from pipeline.data.volumes import is_volume
         from pipeline.evaluation import recorded_task
         from pipeline.evaluation.report import Sources
-        from pipeline.progress import console
 
         if not self.predictions.is_dir():
             raise UserError(f"no folder {self.predictions}: name the one that holds predictions")
@@ -75,14 +74,12 @@ class Report(Common):
         if predicted is None and convention is None:
             files = [path for path in self.predictions.iterdir() if is_volume(path)]
             convention = told_by_values(files, task, self.predictions, each_its_own=True)
-        if predicted is None and not task.classes:
-            console.print(f"predictions have no run.json: they are read as {convention}")
         folders = {} if self.references is None else {"references": self.references}
         return Sources(
             self.predictions,
             cohort,
             task,
-            predicted or convention or "",
+            read_as(predicted, convention or ""),
             references,
             convention or "",
             folders,

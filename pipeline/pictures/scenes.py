@@ -68,10 +68,8 @@ class Scene:
 
     @property
     def window(self) -> tuple[float, float]:
-        """What is black and white: all but the extreme half percents of what is not background."""
-        inside = self.image[(self.image != 0) & np.isfinite(self.image)]
-        low, high = np.percentile(inside, (0.5, 99.5)) if inside.size else (0, 1)
-        return min(0.0, float(low)), float(high)
+        """What is black and white."""
+        return intensity_window(self.image)
 
     def lesion_sections(self) -> tuple[int, int, int]:
         """The index along each axis where the largest lesion covers most.
@@ -121,3 +119,10 @@ def _largest_sections(labels: Volume) -> Iterable[int]:
     for axis in range(3):
         across = tuple(other for other in range(3) if other != axis)
         yield np.count_nonzero(largest, axis=across).argmax()
+
+
+def intensity_window(image: Volume) -> tuple[float, float]:
+    """From black to white: all but the extreme half percents of what is not 0, 0 included."""
+    inside = image[np.isfinite(image) & (image != 0)]
+    low, high = np.percentile(inside, (0.5, 99.5)) if inside.size else (0, 1)
+    return min(0.0, float(low)), float(high)

@@ -1,7 +1,9 @@
-"""A stand-in for a segmenter."""
+"""A stand-in for a segmenter, and images that it marks."""
 
 from pathlib import Path
 from types import SimpleNamespace
+
+import numpy as np
 
 from pipeline.bundles import Bundle
 from pipeline.inference.codes import Rules
@@ -12,6 +14,15 @@ from pipeline.recipe import Recipe
 from pipeline.tasks import Task
 
 TASK = Task(("mri",), classes=("background", "structure"))
+AFFINE = np.diag([-2.0, 1.5, 3.0, 1.0])
+
+
+def bright(seed):
+    """An image (7, 6, 5) of zeros and ones, with a rim of zeros."""
+    image = np.zeros((7, 6, 5), np.float32)
+    image[1:-1, 1:-1, 1:-1] = np.random.default_rng(seed).integers(0, 2, (5, 4, 3))
+    image[3, 3, 2] = 1
+    return image
 
 
 class Marker:

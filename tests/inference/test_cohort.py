@@ -1,16 +1,13 @@
 """Cases of a cohort segmented one after the other, read and written beside it."""
 
-import fcntl
 import json
 import os
 import shutil
 import signal
-import stat
 from dataclasses import asdict, replace
 from pathlib import Path
 from time import sleep
 
-import nibabel as nib
 import numpy as np
 import pytest
 from PIL import Image
@@ -19,40 +16,10 @@ from pipeline.data.cases import Case
 from pipeline.data.volumes import Volume, read_volume
 from pipeline.errors import UserError
 from pipeline.files import write_json
-from pipeline.inference.cohort import segment_cases
 from pipeline.inference.workers import overlapped
 from tests.inference.deadly import Deadly
-from tests.inference.marking import Marker
+from tests.inference.marking import AFFINE, Marker, bright
 from tests.inference.words import until
-
-AFFINE = np.diag([-2.0, 1.5, 3.0, 1.0])
-
-
-def bright(seed):
-    """An image (7, 6, 5) of zeros and ones, with a rim of zeros."""
-    image = np.zeros((7, 6, 5), np.float32)
-    image[1:-1, 1:-1, 1:-1] = np.random.default_rng(seed).integers(0, 2, (5, 4, 3))
-    image[3, 3, 2] = 1
-    return image
-
-
-@pytest.fixture
-def cases(tmp_path):
-    """Three cases named a, b, c."""
-    found = []
-    for seed, name in enumerate("abc"):
-        path = tmp_path / f"{name}.nii.gz"
-        nib.save(nib.Nifti1Image(bright(seed), AFFINE), path)
-        found.append(Case(name, ((path, None),)))
-    return found
-
-
-@pytest.fixture
-def segment(tmp_path):
-    def call(cases, segmenter=None, **options):
-        return segment_cases(segmenter or Marker(), cases, tmp_path / "out", "classes", **options)
-
-    return call
 
 
 def labels(folder, name) -> Volume:
@@ -266,40 +233,6 @@ def test_a_record_that_takes_long_to_write_is_complete_in_the_end(
     assert told == [0, 0, 0]
     assert len(record(tmp_path)["cases"]) == len(cases) == 3
     assert record(tmp_path)["ended"] is not None
-
-
-def test_a_folder_is_of_one_segmentation_at_a_time(segment, cases, tmp_path):
-    (tmp_path / "out").mkdir()
-    other = os.open(tmp_path / "out", os.O_RDONLY)
-    fcntl.flock(other, fcntl.LOCK_EX)
-    with pytest.raises(UserError, match=r"another segment is at work in .*: choose another output"):
-        segment(cases)
-    assert files(tmp_path) == []
-    os.close(other)
-    assert segment(cases).written == ["a", "b", "c"]
-
-
-def test_a_folder_that_cannot_be_written_is_told_at_once(segment, cases, tmp_path):
-    (tmp_path / "out").write_text("")
-    with pytest.raises(UserError, match=r"cannot write .*: choose another output"):
-        segment(cases)
-
-
-def test_a_prediction_that_cannot_be_put_in_its_place_is_one_failed_case(segment, cases, tmp_path):
-    (tmp_path / "out" / "a.nii.gz" / "folder").mkdir(parents=True)
-    report = segment(cases, overwrite=True)
-    assert "cannot write" in report.failed["a"]
-    assert report.written == ["b", "c"]
-
-
-def test_files_have_the_permissions_of_any_new_file(segment, cases, tmp_path):
-    segment(cases[:1])
-    (tmp_path / "new").touch()
-    own, usual = (
-        stat.S_IMODE(path.stat().st_mode)
-        for path in (tmp_path / "out" / "a.nii.gz", tmp_path / "new")
-    )
-    assert own == usual
 
 
 def test_a_report_is_plain_data(segment, cases):

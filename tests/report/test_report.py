@@ -10,9 +10,10 @@ from PIL import Image
 
 from pipeline.data.volumes import Volume, read_volume, write_volume
 from pipeline.evaluation.report.cases import _median
-from pipeline.evaluation.report.embedding import Placed, intensity_window
+from pipeline.evaluation.report.embedding import Placed
 from pipeline.evaluation.report.outliers import modified_z, unusual
 from pipeline.evaluation.report.thumbnails import write_picture
+from pipeline.pictures.scenes import intensity_window
 
 CASES = ("phantom-000", "phantom-001", "phantom-002")
 

@@ -16,6 +16,7 @@ from scipy import ndimage
 
 from pipeline.data.pixels import is_image
 from pipeline.data.volumes import Volume
+from pipeline.pictures.scenes import intensity_window
 
 MOST_VOXELS = 2**24
 """Above it a volume is shown at every second (third, ...) voxel along each axis: 256^3."""
@@ -75,13 +76,6 @@ def common_box(volumes: Iterable[Placed]) -> Box:
         slice(max(axis.start - MARGIN, 0), min(axis.stop + MARGIN, size))
         for axis, size in zip(tight, filled.shape, strict=True)
     )
-
-
-def intensity_window(image: NDArray[Any]) -> tuple[float, float]:
-    """From black to white: all but the extreme half percents of what is not 0."""
-    inside = image[np.isfinite(image) & (image != 0)]
-    low, high = np.percentile(inside, (0.5, 99.5)) if inside.size else (0, 1)
-    return min(0.0, float(low)), float(high)
 
 
 def stride_for(box: Box) -> int:

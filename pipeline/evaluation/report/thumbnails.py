@@ -9,7 +9,8 @@ from numpy.typing import NDArray
 from PIL import Image
 from scipy import ndimage
 
-from pipeline.evaluation.report.embedding import Placed, intensity_window
+from pipeline.evaluation.report.embedding import Placed
+from pipeline.pictures.scenes import intensity_window
 
 HEIGHT = 180
 """Pixels of the largest extent."""
