@@ -129,9 +129,10 @@ def find_bundle(name: str, domain: str | None = None) -> Bundle:
 def check_overrides(config: Mapping[str, Any], overrides: Mapping[str, Any]) -> None:
     """Refuse an override whose key the config does not have.
 
-    Of a nested key (``network_def::features``) every part counts. A component has the arguments of
-    its target, whether the config spells them out or not, and ``domains`` may get another domain
-    (``domains::heart``). Components within the values are checked too.
+    Of a nested key (``network_def::features``, ``listeners::0::patience``) every part counts. A
+    component has the arguments of its target, whether the config spells them out or not, and
+    ``domains`` may get another domain (``domains::heart``). Components within the values are
+    checked too.
 
     Raises:
         UserError: with the nearest key that exists.
@@ -144,7 +145,8 @@ def check_overrides(config: Mapping[str, Any], overrides: Mapping[str, Any]) -> 
             is_domain = path == f"domains::{part}" and isinstance(holder, Mapping)
             if not (is_domain and path in overrides):
                 _check_name(key, part, holder)
-            holder = _overridden(path, holder.get(part), overrides)
+            inner = holder[int(part)] if isinstance(holder, list) else holder.get(part)
+            holder = _overridden(path, inner, overrides)
         for component in components(value):
             for name in component:
                 _check_name(f"{key}::{name}", str(name), component)
@@ -153,6 +155,8 @@ def check_overrides(config: Mapping[str, Any], overrides: Mapping[str, Any]) -> 
 def _check_name(key: str, name: str, holder: Any) -> None:
     """Refuse ``name``, the end of ``key``, if it cannot stand in ``holder``."""
     names: Collection[str] | None = holder if isinstance(holder, Mapping) else ()
+    if isinstance(holder, list):
+        names = [str(index) for index in range(len(holder))]
     if isinstance(holder, Mapping) and "_target_" in holder:
         names = _arguments(holder["_target_"])
     if names is not None and name not in names:

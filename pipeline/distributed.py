@@ -27,6 +27,7 @@ def start(seed: int = 0) -> None:
     if "mlflow.telemetry" in sys.modules:
         sys.modules["mlflow.telemetry"].set_telemetry_client()
     if "TORCHELASTIC_RUN_ID" in os.environ and not torch.distributed.is_initialized():
+        os.environ.pop("SLURM_JOB_ID", None)  # ignite would take the tasks of srun for the ranks
         idist.initialize("nccl" if torch.cuda.is_available() else "gloo")
     set_determinism(seed + rank())
 

@@ -9,6 +9,9 @@ from numpy.typing import NDArray
 TOLERANCE_MM = 1e-3
 """Two grids are the same if no corner of one is farther than this from that of the other."""
 
+_ROUNDING = 1e-3
+"""Voxels by which a place may lie beyond the border of an array and be covered by it."""
+
 
 def spacing(affine: NDArray[np.floating]) -> tuple[float, float, float]:
     """Millimetres per voxel along each axis of the array.
@@ -25,6 +28,24 @@ def corners(shape: Sequence[int], affine: NDArray[np.floating]) -> NDArray[np.fl
     """Centres of the eight corner voxels in mm, shape (8, 3)."""
     indices = np.array(list(product(*((0, size - 1) for size in shape[:3]))), dtype=np.float64)
     return indices @ affine[:3, :3].T + affine[:3, 3]
+
+
+def covered(
+    shape: Sequence[int], indices: NDArray[np.floating], covering: Sequence[int]
+) -> NDArray[np.bool_]:
+    """Which voxels of a grid of ``shape`` lie in a voxel of an array of the shape ``covering``.
+
+    Args:
+        shape: (H, W, D).
+        indices: (4, 4), from voxel indices of the grid to those of the array.
+        covering: (H, W, D).
+    """
+    axes = np.ogrid[tuple(slice(size) for size in shape)]
+    inside = np.ones(tuple(shape), bool)
+    for row, size in zip(indices[:3], covering, strict=True):
+        place = sum((step * axis for step, axis in zip(row, axes, strict=False)), start=row[3])
+        inside &= (place >= -0.5 - _ROUNDING) & (place <= size - 0.5 + _ROUNDING)
+    return inside
 
 
 def same_grid(

@@ -146,22 +146,23 @@ def check_output(run: Bundle, running: Mapping[str, Any], resume: bool) -> None:
     if there is None:
         raise UserError(f"no checkpoint under {run.root}: --resume needs the folder of a run")
     split, weights = running.get("split_file"), running.get("start_from")
-    if split is not None and not _same_json(Path(split), run.root / "split.json"):
+    if split is not None and not _same_split(Path(split), run.root / "split.json"):
         raise UserError(f"{run.root} has another split than {split}: leave --split out")
     if weights is not None and weights != _start_of(run):
         raise UserError(f"{run.root} was not started from {weights}: leave start_from out")
     for key, value in run.config("train").items():
         if key not in OF_THE_MACHINE + REPORTS and not _alike(key, running.get(key), value):
             raise UserError(
-                f"{run.root} was trained with another {key} ({value!r}): --resume goes on with the "
-                "settings of the run"
+                f"{run.root} was trained with another {key} ({value!r}): keep its own settings by "
+                f"unet-bundles train {run.root} --resume"
             )
 
 
-def _same_json(one: Path, other: Path) -> bool:
+def _same_split(one: Path, other: Path) -> bool:
     try:
-        return bool(json.loads(one.read_text()) == json.loads(other.read_text()))
-    except (OSError, ValueError):
+        first, second = (json.loads(file.read_text()) for file in (one, other))
+        return all(first[part] == second[part] for part in ("train", "validation"))
+    except (OSError, ValueError, KeyError, TypeError):
         return False
 
 

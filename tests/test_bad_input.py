@@ -173,6 +173,35 @@ def test_a_patch_that_the_network_cannot_take(unet_bundles, cohort, tmp_path):
     nothing_starts(result, "patch_size [30, 32, 32]", "multiple of 4")
 
 
+def test_windows_that_the_network_cannot_take(unet_bundles, cohort, run, tmp_path):
+    arguments = ("train", "unet3d", "--data", cohort, "--output", tmp_path / "run")
+    result = unet_bundles(*arguments, "--set", *TINY, "inferer::patch_size=[30,32,32]")
+    nothing_starts(result, "inferer::patch_size [30, 32, 32]", "multiple of 4")
+    copied = shutil.copytree(run, tmp_path / "copied")
+    config = copied / "configs" / "inference.yaml"
+    text = config.read_text()
+    assert text.count("patch_size: '@patch_size'") == 1
+    config.write_text(text.replace("patch_size: '@patch_size'", "patch_size: [30, 32, 32]"))
+    result = unet_bundles("segment", copied, "--images", cohort, "--output", tmp_path / "out")
+    nothing_starts(result, f"{config} has the patch_size [30, 32, 32]", "multiple of 4")
+
+
+@pytest.mark.parametrize(
+    ("setting", "told"),
+    [
+        ("schedule_metric=dice", "schedule_metric is 'dice': did you mean mean_dice?"),
+        (
+            "lr_schedule={_target_: torch.optim.lr_scheduler.ReduceLROnPlateau, "
+            "optimizer: '@optimizer'}",
+            "lr_schedule waits for a low score: set lr_schedule::mode=max",
+        ),
+    ],
+)
+def test_a_schedule_that_cannot_see_its_score(unet_bundles, cohort, tmp_path, setting, told):
+    arguments = ("train", "unet3d", "--data", cohort, "--output", tmp_path / "run")
+    nothing_starts(unet_bundles(*arguments, "--set", *TINY, setting), told)
+
+
 @pytest.mark.parametrize("patch_size", ["64", "null", "abc", "[16, 16, b]", "[32, 32]"])
 def test_a_patch_that_is_not_one_number_an_axis(unet_bundles, cohort, tmp_path, patch_size):
     arguments = ("train", "unet3d", "--data", cohort, "--output", tmp_path / "run")

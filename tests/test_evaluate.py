@@ -100,6 +100,18 @@ def test_a_damaged_reference_fails_alone_where_values_tell_the_convention(unet_b
     assert len(json.loads(out)["rows"]) == 3 * len(others)
 
 
+def test_predictions_of_others_are_read_by_the_convention_that_is_asked_for(
+    unet_bundles, references, cohort
+):
+    arguments = ("--predictions", references, "--references", cohort, "--json")
+    status, _, err = unet_bundles("evaluate", *arguments)
+    assert status == 1
+    assert "name the convention that it follows (--prediction-labels)" in err
+    status, out, err = unet_bundles("evaluate", *arguments, "--prediction-labels", "brats2018")
+    assert (status, err.count("run.json")) == (0, 0)
+    assert {row["dice"] for row in json.loads(out)["rows"]} == {1.0}
+
+
 def test_a_table_that_cannot_be_written_is_told_before_cases_are_scored(unet_bundles, predictions):
     (predictions / "file").write_text("")
     arguments = ("--predictions", predictions, "--references", predictions / "nope")

@@ -55,10 +55,18 @@ def test_a_misspelt_argument_of_a_component(unet_bundles, cohort, tmp_path, miss
         {"train::trainer::amp": False, "train::trainer::_desc_": "in full precision"},
         {"network_def::convs": [1, 2], "network_def::_target_": "pipeline.networks.VNet"},
         {"lr_schedule": {"_target_": "torch.optim.lr_scheduler.StepLR"}, "lr_schedule::gamma": 0.5},
+        {"augmentation::gamma::1": 2.0},
+        {"listeners": [{"_target_": "pipeline.training.StopEarly"}], "listeners::0::patience": 5},
     ],
 )
 def test_an_argument_that_the_config_does_not_spell_out_is_taken(overrides):
     check_overrides(find_bundle("unet3d").config("train"), overrides)
+
+
+def test_a_place_that_a_list_does_not_have_is_refused():
+    config = find_bundle("unet3d").config("train")
+    with pytest.raises(UserError, match="unknown key 'augmentation::gamma::2'"):
+        check_overrides(config, {"augmentation::gamma::2": 2.0})
 
 
 def test_an_argument_of_a_target_that_is_replaced_is_refused():

@@ -78,6 +78,17 @@ def test_check_takes_different_grids_where_they_are_to_be_aligned(unet_bundles, 
     assert (status, json.loads(out)["ann"]) == (0, [])
 
 
+def test_check_refuses_an_image_that_cannot_be_aligned(unet_bundles, tmp_path):
+    write_case(tmp_path / "cases" / "ann", labelled_with(1, 2, 4))
+    far = nib.Nifti1Image(np.ones((4, 4, 3), np.int16), np.diag((2, 2, 2, 1)))
+    far.affine[:3, 3] = 500
+    nib.save(far, tmp_path / "cases" / "ann" / "t2.nii.gz")
+    status, out, _ = unet_bundles("check", tmp_path / "cases", "--json", "--align")
+    (finding, *_) = json.loads(out)["ann"]
+    assert (status, finding["code"]) == (1, "different-grids")
+    assert "t2.nii.gz has nothing where" in finding["sentence"]
+
+
 def test_check_takes_a_layout(unet_bundles, tmp_path):
     write_case(tmp_path / "ann", labelled_with(1, 2, 4))
     for name in (*MODALITIES, "seg"):

@@ -82,10 +82,10 @@ class Common:
                 ) from error
 
 
-def read_as(recorded: str | None, convention: str) -> str:
-    """The convention of predictions: what is recorded beside them, else ``convention``, told."""
+def read_as(asked: str | None, recorded: str | None, convention: str) -> str:
+    """The convention of predictions: what is asked for or recorded, else ``convention``, told."""
     from pipeline.progress import console
 
-    if recorded is None and convention != "classes":
+    if asked is None and recorded is None and convention != "classes":
         console.print(f"predictions have no run.json: they are read as {convention}")
-    return recorded or convention
+    return asked or recorded or convention

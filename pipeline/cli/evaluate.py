@@ -25,6 +25,9 @@ class Evaluate(Common):
     given."""
     labels: Convention | None = None
     """Convention of the references' values; that of their layout or of the values if not given."""
+    prediction_labels: Convention | None = None
+    """Convention of the predictions' values; what segment wrote beside them if not given, else that
+    of the references."""
     bundle: str | None = None
     """Whose task this is; what segment wrote beside the predictions if not given."""
     tolerance: float = 1.0
@@ -55,7 +58,7 @@ class Evaluate(Common):
         if convention is None:
             convention = told_by_values(labels.values(), task, self.references, each_its_own=True)
             console.print(f"labels follow {convention}, told by their values")
-        conventions = read_as(predicted, convention), convention
+        conventions = read_as(self.prediction_labels, predicted, convention), convention
         with over_cases("evaluate", len(labels)) as on_case:
             scores = evaluate(
                 *(self.predictions, labels.items(), task, *conventions),

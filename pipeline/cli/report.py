@@ -31,6 +31,9 @@ class Report(Common):
     if not given."""
     labels: Convention | None = None
     """Convention of the references' values; that of their layout or of the values if not given."""
+    prediction_labels: Convention | None = None
+    """Convention of the predictions' values; what segment wrote beside them if not given, else that
+    of the references."""
     bundle: str | None = None
     """Whose task this is; what segment wrote beside the predictions if not given."""
 
@@ -71,7 +74,7 @@ class Report(Common):
                 convention = told_by_values(
                     references.values(), task, self.references, each_its_own=True
                 )
-        if predicted is None and convention is None:
+        if self.prediction_labels is None and predicted is None and convention is None:
             files = [path for path in self.predictions.iterdir() if is_volume(path)]
             convention = told_by_values(files, task, self.predictions, each_its_own=True)
         folders = {} if self.references is None else {"references": self.references}
@@ -79,7 +82,7 @@ class Report(Common):
             self.predictions,
             cohort,
             task,
-            read_as(predicted, convention or ""),
+            read_as(self.prediction_labels, predicted, convention or ""),
             references,
             convention or "",
             folders,

@@ -174,8 +174,10 @@ class Segment(Common):
 
     def tell_alignment(self, cases: list[str]) -> None:
         """Say how far each modality was moved."""
+        from pipeline.inference.predictions import alignment_path
+
         for case in cases:
-            report = json.loads((self.output / "alignment" / f"{case}.json").read_text())
+            report = json.loads(alignment_path(self.output / f"{case}.nii.gz").read_text())
             for modality, moved in report["moved"].items():
                 line = f"{case}: {modality} moved by at most {moved['largest_shift_mm']:.1f} mm"
                 if moved["similarity_after"] is not None:

@@ -16,6 +16,7 @@ from pipeline.data.case_checks import (
     channel_of,
     check_images,
     check_one_grid,
+    check_overlap,
     check_same_grid,
 )
 from pipeline.data.cases import Case
@@ -73,7 +74,8 @@ class LoadedCase:
         images: in the order of the task's modalities.
         label: (H, W, D) of known values, or None.
         label_path: its file.
-        to_be_aligned: whether the images may be on different grids.
+        align: how images on different grids are brought together (see
+            ``pipeline.data.cases.Align``), or None.
         warnings: findings that a person should look at.
     """
 
@@ -81,7 +83,7 @@ class LoadedCase:
     images: tuple[Image, ...]
     label: Volume | None = None
     label_path: Path | None = None
-    to_be_aligned: bool = False
+    align: str | None = None
     warnings: tuple[Finding, ...] = ()
 
 
@@ -131,8 +133,10 @@ def examine(case: LoadedCase) -> Iterator[Finding]:
     Raises:
         FileUserError: a file has several channels, or not the one that is asked for.
     """
-    if not case.to_be_aligned:
+    if case.align is None:
         yield from check_one_grid(case.images)
+    elif case.align == "grid":
+        yield from check_overlap(case.images)
     if case.label is not None and case.label_path is not None:
         yield from check_same_grid("label-grid", case.images[0], case.label_path, case.label)
     yield from check_images(case.name, case.images)
@@ -166,7 +170,8 @@ def _loaded(
             raise
         except UserError as error:
             raise FileUserError(str(error), "unreadable-image", case.label) from error
-    return LoadedCase(case.name, images, label, case.label, case.align is not None)
+    how = None if case.align is None else case.align.how
+    return LoadedCase(case.name, images, label, case.label, how)
 
 
 def _label_outside(case: LoadedCase, label: NDArray[Any], path: Path) -> Iterator[Finding]:
@@ -178,7 +183,7 @@ def _label_outside(case: LoadedCase, label: NDArray[Any], path: Path) -> Iterato
     labelled = np.flatnonzero(label.reshape(-1, order="F") != 0)  # fast on truth values
     outside = np.ones(labelled.size, bool)
     images = [image for image in case.images if not image.facts.constant]
-    if case.to_be_aligned and any(check_one_grid(case.images)):
+    if case.align is not None and any(check_one_grid(case.images)):
         return
     for image in images:
         background = _background(image.array)

@@ -20,9 +20,6 @@ from pipeline.tasks import Task
 How = Literal["grid", "rigid"]
 """Resampled where it lies in millimetres, or registered first."""
 
-_ROUNDING = 1e-3
-"""Voxels by which a place may lie beyond the border of a file and be covered by it."""
-
 
 @dataclass(frozen=True)
 class Motion:
@@ -74,7 +71,10 @@ def aligned(case: LoadedCase, align: Align | None, task: Task) -> LoadedCase:
         for name, image in zip(task.modalities, case.images, strict=True)
     }
     how = as_how(align.how)
-    on_one_grid, done = bring_together(volumes, how)
+    try:
+        on_one_grid, done = bring_together(volumes, how)
+    except UserError as error:
+        raise UserError(f"{error} (case {case.name})") from error
     if align.report is not None:
         report = {"reference": task.modalities[0], "how": how, "moved": done}
         write_json(align.report / f"{case.name}.json", report)
@@ -153,20 +153,8 @@ def resampled(moving: Volume, reference: Volume, matrix: NDArray[np.float64]) ->
     moved = ndimage.affine_transform(
         array, indices[:3, :3], indices[:3, 3], shape, order=1, mode="nearest"
     )
-    moved[~_covered(shape, indices, array.shape)] = 0
+    moved[~grids.covered(shape, indices, array.shape)] = 0
     return Volume(moved, reference.header)
-
-
-def _covered(
-    shape: tuple[int, ...], indices: NDArray[np.float64], covering: tuple[int, ...]
-) -> NDArray[np.bool_]:
-    """Which voxels of a grid of ``shape`` lie in a voxel of an array of the shape ``covering``."""
-    axes = np.ogrid[tuple(slice(size) for size in shape)]
-    covered = np.ones(shape, bool)
-    for row, size in zip(indices[:3], covering, strict=True):
-        place = sum((step * axis for step, axis in zip(row, axes, strict=False)), start=row[3])
-        covered &= (place >= -0.5 - _ROUNDING) & (place <= size - 0.5 + _ROUNDING)
-    return covered
 
 
 def _motion(reference: Volume, moving: Volume, how: How, name: str) -> Motion:

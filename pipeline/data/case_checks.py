@@ -6,6 +6,8 @@ from itertools import combinations
 from pathlib import Path
 from typing import Protocol
 
+import numpy as np
+
 from pipeline import grids
 from pipeline.data import pixels
 from pipeline.data.channels import Channel, Facts, identical
@@ -64,6 +66,20 @@ def check_one_grid(images: Sequence[Checked]) -> Iterator[Finding]:
     first, *others = images
     for image in others:
         yield from check_same_grid("different-grids", first, image.path, image.volume)
+
+
+def check_overlap(images: Sequence[Checked]) -> Iterator[Finding]:
+    """Findings about images of which nothing lies where the first does, so none can be aligned."""
+    first, *others = images
+    for image in others:
+        indices = np.linalg.inv(image.volume.affine) @ first.volume.affine
+        if not grids.covered(first.volume.shape[:3], indices, image.volume.shape[:3]).any():
+            yield Finding(
+                "different-grids",
+                image.path,
+                f"{shown(image.path)} has nothing where {shown(first.path)} lies: correct the "
+                "place in its header",
+            )
 
 
 def check_same_grid(code: str, first: Checked, path: Path, volume: Placed) -> Iterator[Finding]:

@@ -26,7 +26,7 @@ _REFUSED = {
     "nested-gzip": "The file was compressed twice.",
     "not-nifti": "The file is of another kind: its header has neither the size nor the magic of "
     "NIfTI-1 or NIfTI-2.",
-    "unreadable-image": "A 2D image or a DICOM series cannot be read.",
+    "unreadable-image": "The voxels of a 2D image or a DICOM series cannot be read.",
     "dimensions": "The header names a number of axes outside 2 to 7, or an axis without voxels.",
     "data-type": "The voxels are no grey values (colours, complex numbers, an unknown type), or "
     "the header contradicts itself on their size.",
@@ -40,9 +40,10 @@ _REFUSED = {
     "not-finite": "Voxels are NaN or infinite.",
     "channels": "A file of several channels where one image is expected, or without the channel "
     "that is asked for.",
-    "missing-file": "The case lacks a modality, or its files cannot be told apart.",
+    "missing-file": "The case lacks a modality, its files cannot be told apart, or the header of a "
+    "2D image or a DICOM series does not fit.",
     "different-grids": "Two images of a case differ in shape, or a corner of one lies more than "
-    "0.001 mm from that of the other.",
+    "0.001 mm from that of the other; with --align, all of one lies outside of the other.",
     "label-grid": "The label differs so from the first image.",
     "label-value": "The label holds a value that its convention does not have.",
     "label-outside": "More than half of the label lies where every image is background.",

@@ -12,10 +12,11 @@ from pipeline.data.volumes import Volume, read_volume
 from pipeline.tasks import Task
 
 
-def read_labels(path: Path, task: Task, convention: str | None) -> Volume:
+def read_labels(path: Path, task: Task, convention: str | None, option: str = "--labels") -> Volume:
     """A label map (H, W, D) of whole numbers that ``convention`` (or None: any of ``task``) knows.
 
-    In a 2D image of a task of two classes, 255 is the class as 1 is, so that one sees it.
+    In a 2D image of a task of two classes, 255 is the class as 1 is, so that one sees it. The
+    ``option`` is the one by which a user names another convention.
 
     Raises:
         UserError: the file cannot be read, has several channels, or holds an unknown value.
@@ -38,7 +39,7 @@ def read_labels(path: Path, task: Task, convention: str | None) -> Volume:
             f"the convention {name} has only {', '.join(map(str, sorted(values_of)))}"
             for name, values_of in known.items()
         )
-        fix = "repair the file, or name the convention that it follows (--labels)"
+        fix = f"repair the file, or name the convention that it follows ({option})"
         raise refusal("label-value", path, what, fix)
     return Volume(array.astype(np.uint8), volume.header)
 

@@ -18,6 +18,8 @@ from pipeline.evaluation.tables import Evaluation, Failure, Row
 from pipeline.grids import same_grid
 from pipeline.tasks import Task
 
+_OPTIONS = "--prediction-labels", "--labels"
+
 
 def evaluate(
     predictions: Path,
@@ -117,8 +119,8 @@ def _score_regions(
 ) -> list[Row]:
     """A row a region; ``files`` and ``conventions`` are of the prediction, then the reference."""
     prediction, reference = (
-        read_labels(path, task, convention)
-        for path, convention in zip(files, conventions, strict=True)
+        read_labels(path, task, convention, option)
+        for path, convention, option in zip(files, conventions, _OPTIONS, strict=True)
     )
     _check_grid(files, prediction, reference)
     predicted = _regions(prediction, task, conventions[0])

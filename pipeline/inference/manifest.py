@@ -7,7 +7,6 @@ from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
-from importlib.metadata import version
 from pathlib import Path
 from time import perf_counter
 from typing import TYPE_CHECKING, Any
@@ -18,6 +17,7 @@ from pipeline.data.findings import shown
 from pipeline.data.slices import is_dicom
 from pipeline.data.volumes import is_volume
 from pipeline.files import write_json
+from pipeline.inference.backends.cache import package_version
 from pipeline.inference.predictions import recorded
 from pipeline.runs import environment
 
@@ -158,12 +158,14 @@ def described(segmenter: "Segmenter", options: Mapping[str, Any]) -> dict[str, A
     """What a run that begins now is made with; neither host, user nor folder is named."""
     first, *others = (member(segmenter, index) for index in range(len(segmenter.models)))
     packages = {
-        package for model in segmenter.models for package in _PACKAGES.get(model.backend.name, ())
+        package: package_version(package)
+        for model in segmenter.models
+        for package in _PACKAGES.get(model.backend.name, ())
     }
     return {
         "started": _now(),
         "ended": None,
-        "versions": environment() | {name: version(name) for name in sorted(packages)},
+        "versions": environment() | dict(sorted(packages.items())),
         "platform": f"{platform.system()} {platform.machine()}",
         "device": segmenter.models[0].device_name,
         **first,

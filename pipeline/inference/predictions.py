@@ -93,7 +93,12 @@ def brightness(path: Path, task: Task) -> int:
 def probability_path(path: Path, name: str) -> Path:
     """Where the probability of the region or class ``name`` lies beside the prediction ``path``."""
     suffix = ".tif" if is_image(path) else ".nii.gz"
-    return path.parent / "probabilities" / f"{stem(path)}_{name}{suffix}"
+    return path.parent / "probabilities" / f"{stem(path)}_{name.replace('/', '-')}{suffix}"
+
+
+def alignment_path(path: Path) -> Path:
+    """Where the report of an alignment lies beside the prediction ``path``."""
+    return path.parent / "alignment" / f"{stem(path)}.json"
 
 
 def volumes_ml(

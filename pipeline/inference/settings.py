@@ -39,7 +39,8 @@ class Settings:
             divisor: of the network; None makes the network to ask it where that matters.
 
         Raises:
-            UserError: its ``inferer`` or ``postprocessing`` is none that can be planned.
+            UserError: its ``inferer`` or ``postprocessing`` is none that can be planned, or its
+                windows do not fit the ``divisor``.
         """
         from monai.bundle import ConfigParser
 
@@ -60,11 +61,18 @@ class Settings:
                 )
         if divisor is None and inferer.whole:
             divisor = getattr(parser.get_parsed_content("network_def"), "divisor", None)
+        windowing = inferer.windowing(divisor or 1)
+        sizes = windowing.patch_size or ()
+        if any(size % (divisor or 1) for size in sizes):
+            raise UserError(
+                f"the inferer in {bundle.config_file('inference')} has the patch_size "
+                f"{list(sizes)}: every size must be a multiple of {divisor}"
+            )
         return cls(
             bundle.root.resolve().name,
             bundle.task,
             Recipe.of(parser.get_parsed_content("recipe")),
-            inferer.windowing(divisor or 1),
+            windowing,
             Rules(restore.smallest, restore.largest),
         )
 

@@ -3,7 +3,7 @@
 import errno
 import shutil
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +19,12 @@ from pipeline.errors import UserError, sentence
 from pipeline.inference.codes import Rules, cleaned, painted
 from pipeline.inference.manifest import Entry, input_hashes
 from pipeline.inference.planes import Planes
-from pipeline.inference.predictions import brightness, probability_path, volumes_ml
+from pipeline.inference.predictions import (
+    alignment_path,
+    brightness,
+    probability_path,
+    volumes_ml,
+)
 from pipeline.inference.preparing import Prepared, prepare
 from pipeline.recipe import Recipe
 from pipeline.tasks import Task
@@ -95,7 +100,9 @@ class Reading:
         job.folder.mkdir(exist_ok=True)
         with job.entry.timed("load"):
             job.entry.input_sha256 = input_hashes(job.case, self.task.modalities)
-            with opened(job.case, self.task, job.folder, self.in_memory) as files:
+            with opened(
+                _reporting_in(job.folder, job.case), self.task, job.folder, self.in_memory
+            ) as files:
                 job.prepared = tuple(
                     prepare(files.channels, files.affine, recipe, job.folder / f"image{number}")
                     for number, recipe in enumerate(self.recipes)
@@ -137,9 +144,11 @@ class Writing:
                     for z in range(planes.shape[0]):
                         file.write(z, planes.read(z, z + 1)[0])
             parts[job.path] = job.folder / job.path.name
+            report = alignment_path(job.path)
+            if (part := job.folder / report.name).is_file():
+                parts[report] = part
             counts = self._write_labels(parts[job.path], codes, job)
-            for name in names:
-                path = probability_path(job.path, name)
+            for path in (report, *(probability_path(job.path, name) for name in names)):
                 if path not in parts:  # of the prediction that is replaced
                     path.unlink(missing_ok=True)
             for path, part in parts.items():
@@ -170,6 +179,13 @@ class Writing:
                     counts += np.bincount(labels.ravel(), minlength=256)
                     file.write(z, labels * factor)
         return counts
+
+
+def _reporting_in(folder: Path, case: Case) -> Case:
+    """``case``, what its alignment writes going to ``folder`` until the prediction is whole."""
+    if case.align is None or case.align.report is None:
+        return case
+    return replace(case, align=replace(case.align, report=folder))
 
 
 def _put(part: Path, path: Path) -> None:

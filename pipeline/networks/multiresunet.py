@@ -18,7 +18,8 @@ class MultiResUNet(nn.Module):
 
     The finer a skip, the longer its path: four residual convolutions at the finest of five
     resolutions, one at the second coarsest. As in the authors' Keras code, convolutions have no
-    bias, the batch norm behind each shifts but does not scale, and the head has no norm.
+    bias and the batch norm behind each shifts but does not scale; as in the paper, the head has no
+    norm.
 
     Args:
         spatial_dims: 2 or 3.

@@ -8,16 +8,20 @@ from typing import Any
 
 from monai.bundle import ConfigParser, ConfigWorkflow
 from torch import nn
+from torch.optim.lr_scheduler import ReduceLROnPlateau
 
 from pipeline.bundles import Bundle, check_overrides
 from pipeline.data.cases import Cohort
 from pipeline.data.cohort_checks import refuse_cases
-from pipeline.errors import UserError
+from pipeline.errors import UserError, nearest
 from pipeline.files import check_writable
 from pipeline.progress import console
 from pipeline.runs import check_output, untracked
 from pipeline.tasks import Task, of_domain
 from pipeline.transforms.sampling import check_patch_size
+
+SCORES = ("mean_dice", "mean_iou")
+"""Of a validation, which a schedule can wait for."""
 
 
 def train(
@@ -63,12 +67,14 @@ def train(
     if domains is None:
         check_patch(parser)
     else:
+        check_own(parser, domains)
         for name in domains:
             sizes = of_domain(domains, name, "patch_size")
             check_patch_size(sizes, parser.get_parsed_content("spatial_dims"))
         network = parser.get_parsed_content("network_def")
         check_domains(domains, network, parser.get_parsed_content("cohort"))
     check_disk(output, parser.get_parsed_content("network"))
+    check_schedule(parser)
     check_cases(parser)
     workflow.run()
     workflow.finalize()
@@ -108,6 +114,28 @@ def check_channels(parser: ConfigParser) -> None:
                 )
 
 
+def check_own(parser: ConfigParser, domains: Mapping[str, Mapping[str, Any]]) -> None:
+    """Refuse a task, spacing or patch of the whole that its domain does not have.
+
+    Raises:
+        UserError: with the key of the domain.
+    """
+    domain = parser.get_parsed_content("domain")
+    for key, entry in (
+        ("task", "task"),
+        ("spacing", "spacing"),
+        ("recipe::spacing", "spacing"),
+        ("patch_size", "patch_size"),
+    ):
+        own = of_domain(domains, domain, entry)
+        given = parser.get_parsed_content(key)
+        same = Task.of(given) == Task.of(own) if key == "task" else given == own
+        if not same:
+            raise UserError(
+                f"{key} is {given}, and domain {domain} has its own: set domains::{domain}::{entry}"
+            )
+
+
 def check_domains(
     domains: Mapping[str, Mapping[str, Any]], network: nn.Module, cohort: Cohort
 ) -> None:
@@ -131,6 +159,20 @@ def check_domains(
             f"{', '.join(sorted(map(str, present)))}: give the cases of {trained} alone, and set "
             f"domain={trained}"
         )
+
+
+def check_schedule(parser: ConfigParser) -> None:
+    """Refuse a schedule that waits for a score that there is not, or for a low one.
+
+    Raises:
+        UserError: with the key to change.
+    """
+    metric = parser.get_parsed_content("schedule_metric")
+    if metric not in SCORES:
+        raise UserError(f"schedule_metric is {metric!r}: {nearest(str(metric), SCORES)}")
+    schedule = parser.get_parsed_content("lr_schedule")
+    if isinstance(schedule, ReduceLROnPlateau) and schedule.mode != "max":
+        raise UserError("lr_schedule waits for a low score: set lr_schedule::mode=max")
 
 
 def check_disk(output: Path, network: nn.Module) -> None:
@@ -163,13 +205,14 @@ def check_patch(parser: ConfigParser) -> None:
     check_patch_size(sizes, parser.get_parsed_content("spatial_dims"))
     network = parser.get_parsed_content("network_def")
     name = type(network).__name__
-    if any(size % network.divisor for size in sizes):
+    divisor, smallest = getattr(network, "divisor", 1), getattr(network, "smallest", 1)
+    windows = getattr(parser.get_parsed_content("inferer"), "patch_size", None) or ()
+    for key, given in (("patch_size", sizes), ("inferer::patch_size", list(windows))):
+        if any(size % divisor for size in given):
+            raise UserError(
+                f"{key} {given} does not fit {name}: every size must be a multiple of {divisor}"
+            )
+    if min(sizes) < smallest:
         raise UserError(
-            f"patch_size {sizes} does not fit {name}: every size must be a multiple of "
-            f"{network.divisor}"
-        )
-    if min(sizes) < network.smallest:
-        raise UserError(
-            f"patch_size {sizes} is too small for {name}: every size must be at least "
-            f"{network.smallest}"
+            f"patch_size {sizes} is too small for {name}: every size must be at least {smallest}"
         )

@@ -186,6 +186,10 @@ def test_a_frozen_domain_is_not_trained(unet_bundles, joint, cohorts, tmp_path):
         ("domains::brats::patch_size=[16,16,10]", "domain brats does not fit its 2 pools"),
         ("domains::brats::patchsize=[16,16,16]", "did you mean patch_size?"),
         ("domain=brain", "no domain 'brain' in domains: did you mean brats?"),
+        ("patch_size=[32,32,32]", "has its own: set domains::brats::patch_size"),
+        ("spacing=[2,2,2]", "has its own: set domains::brats::spacing"),
+        ("recipe::spacing=[2,2,2]", "has its own: set domains::brats::spacing"),
+        ("task={modalities: [a], classes: [b, c]}", "has its own: set domains::brats::task"),
     ],
 )
 def test_a_setting_that_does_not_fit_is_refused(

@@ -26,6 +26,11 @@ def test_references_in_a_flat_folder_are_named_by_their_files(tmp_path, cases):
     assert find_labels(tmp_path) == ({c: tmp_path / f"{c}.nii.gz" for c in cases}, None)
 
 
+def test_one_reference_with_an_ending_is_named_as_several_are(tmp_path):
+    touch(tmp_path / "a_seg.nii.gz")
+    assert find_labels(tmp_path) == ({"a": tmp_path / "a_seg.nii.gz"}, None)
+
+
 def test_references_of_an_msd_folder_are_its_training_labels(tmp_path):
     write_msd(tmp_path, test=["./imagesTs/B_2.nii.gz"])
     assert find_labels(tmp_path)[0] == {"B_1": tmp_path / "labelsTr" / "B_1.nii.gz"}

@@ -30,12 +30,12 @@ def seven_cases(tmp_path_factory):
     return root
 
 
-def bundle(processes: int, *arguments: object) -> None:
+def bundle(processes: int, *arguments: object, **variables: str) -> None:
     command = [sys.executable, "-m"]
     if processes > 1:
         command += ["torch.distributed.run", "--standalone", f"--nproc_per_node={processes}", "-m"]
     command += ["monai.bundle", "run", *map(str, arguments)]
-    environment = os.environ | {"OMP_NUM_THREADS": "1"}
+    environment = os.environ | {"OMP_NUM_THREADS": "1"} | variables
     ended = subprocess.run(
         command, capture_output=True, text=True, cwd=ROOT, check=False, env=environment, timeout=550
     )
@@ -89,10 +89,16 @@ def test_two_ranks_evaluate_each_case_once_into_one_table(seven_cases, together)
     assert len(cases) == len(set(lines[1:])) == 9
 
 
-def test_two_ranks_segment_each_case_once(seven_cases, together, tmp_path):
+def test_two_ranks_segment_each_case_once_as_one_task_of_slurm(seven_cases, together, tmp_path):
     bundle(
         2,
         *("--config_file", together / "configs/inference.yaml", "--bundle_root", together),
         *("--dataset_dir", seven_cases / "cases", "--output_dir", tmp_path / "out"),
+        SLURM_JOB_ID="1",
+        SLURM_PROCID="0",
+        SLURM_LOCALID="0",
+        SLURM_NTASKS="1",
+        SLURM_JOB_NODELIST="localhost",
+        SLURM_JOB_NUM_NODES="2",
     )
     assert len(list((tmp_path / "out").glob("*.nii.gz"))) == 7

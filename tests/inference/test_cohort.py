@@ -12,11 +12,12 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from pipeline.data.cases import Case
+from pipeline.data.cases import Align, Case
 from pipeline.data.volumes import Volume, read_volume
 from pipeline.errors import UserError
 from pipeline.files import write_json
 from pipeline.inference.workers import overlapped
+from pipeline.tasks import Task
 from tests.inference.deadly import Deadly
 from tests.inference.marking import AFFINE, Marker, bright
 from tests.inference.words import until
@@ -82,6 +83,30 @@ def test_probabilities_of_a_prediction_that_is_replaced_go_with_it(segment, case
     segment(cases[:1], probabilities=True)
     segment(cases[:1], overwrite=True)
     assert list((tmp_path / "out" / "probabilities").iterdir()) == []
+
+
+def test_a_target_with_a_slash_in_its_name_has_a_probability_beside_the_others(
+    segment, cases, tmp_path
+):
+    marker = Marker()
+    marker.task = Task(("mri",), classes=("background", "left/lung"))
+    segment(cases[:1], marker, probabilities=True)
+    written = read_volume(tmp_path / "out" / "probabilities" / "a_left-lung.nii.gz")
+    np.testing.assert_array_equal(written.array, bright(0))
+
+
+def reports(folder):
+    return sorted(path.name for path in (folder / "out" / "alignment").iterdir())
+
+
+def test_the_report_of_an_alignment_is_that_of_the_prediction_beside_it(segment, cases, tmp_path):
+    to_align = Align("grid", tmp_path / "out" / "alignment")
+    aligned = [replace(case, align=to_align) for case in cases]
+    failing = Marker(before=lambda count: 1 // (1 - count))  # the second case
+    assert segment(aligned[:2], failing).written == ["a"]
+    assert reports(tmp_path) == ["a.json"]
+    segment(cases[:1], overwrite=True)
+    assert reports(tmp_path) == []
 
 
 def test_a_case_that_fails_to_be_made_again_keeps_what_made_it(segment, cases, tmp_path):

@@ -120,6 +120,9 @@ def test_a_split_or_weights_that_would_not_be_used_are_refused(tmp_path):
     Split(("b",), ("a",)).write(tmp_path / "other.json")
     settings, run = {"seed": 0, "split_file": str(tmp_path / "split.json")}, Bundle(tmp_path)
     check_output(run, settings, resume=True)
+    more = {"train": ["a"], "validation": ["b"], "test": ["c"]}
+    (tmp_path / "more.json").write_text(json.dumps(more))
+    check_output(run, settings | {"split_file": str(tmp_path / "more.json")}, resume=True)
     for given, words in (("other.json", "leave --split out"), ("none.json", "leave --split out")):
         with pytest.raises(UserError, match=words):
             check_output(run, settings | {"split_file": str(tmp_path / given)}, resume=True)

@@ -28,3 +28,18 @@ def test_one_key_makes_the_bundle_segment_exclusive_classes(unet_bundles, tmp_pa
     assert status == 0
     assert list(summary) == ["lower", "upper"]
     assert min(region["dice"]["mean"] for region in summary.values()) > 0.5
+
+
+def test_a_network_of_monai_trains_and_segments(unet_bundles, cohort, tmp_path):
+    network = (
+        "network_def={_target_: SegResNet, spatial_dims: 3, in_channels: 4, out_channels: 3, "
+        "init_filters: 4, blocks_down: [1, 1], blocks_up: [1], norm: instance}"
+    )
+    settings = [setting for setting in TINY if not setting.startswith("network_def")]
+    run, out = tmp_path / "run", tmp_path / "out"
+    status, _, err = unet_bundles(
+        *("train", "unet3d", "--data", cohort, "--output", run, "--set", *settings, network)
+    )
+    assert status == 0, err
+    assert unet_bundles("segment", run, "--images", cohort, "--output", out)[0] == 0
+    assert len(list(out.glob("*.nii.gz"))) == 3

@@ -6,6 +6,7 @@ BraTS of 2017-2021 names its files ``_flair _t1 _t1ce _t2 _seg``, that of 2023 o
 
 from collections import Counter, defaultdict
 from collections.abc import Callable, Collection, Iterable, Iterator
+from itertools import chain
 from pathlib import Path
 
 from pipeline.data.layouts.found import Listing, gathered, unlisted, walked
@@ -41,7 +42,8 @@ def _case_files(root: Path, on_error: _OnError) -> Iterator[tuple[Path, _Files]]
         for path in paths:
             prefix, modality = _split_name(path)
             groups[prefix].append((modality, path))
-        if _is_one_case(groups.values()):
+        lone_label = folder == root and {key for key, _ in chain(*groups.values())} == {"label"}
+        if not lone_label and _is_one_case(groups.values()):
             yield folder, [file for files in groups.values() for file in files]
         else:
             _join_labels(groups)

@@ -159,7 +159,9 @@ def finish(part: Path, report: Mapping[str, Any]) -> None:
 
 def versions(backend: str) -> dict[str, str | None]:
     """Versions of the packages that make and run a conversion for ``backend``."""
-    return {"unet-bundles": __version__} | {name: _version(name) for name in _PACKAGES[backend]}
+    return {"unet-bundles": __version__} | {
+        name: package_version(name) for name in _PACKAGES[backend]
+    }
 
 
 def sha256(path: Path) -> str:
@@ -216,7 +218,8 @@ def _code_of(package: str) -> str | None:
     return total.hexdigest()
 
 
-def _version(package: str) -> str | None:
+def package_version(package: str) -> str | None:
+    """The version of a distribution; None where another one brings the package."""
     try:
         return version(package)
     except PackageNotFoundError:
