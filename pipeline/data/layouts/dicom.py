@@ -18,6 +18,11 @@ _BEFORE = (
 )
 _AFTER = rf"post(?!er|{_OPERATION})"
 _CONTRAST = rf"{_AFTER}|gad|(?<![a-z])gd\b|contrast|\+ ?c\b|\bc ?\+|t1.?ce?\b|\bce\b|\bkm\b|enhanc"
+_WITH, _WITHOUT = r"w(ith)?(?![a-z]|/?o)/?", r"w(ith)?/?o(ut)?"
+_EITHER = (
+    rf"\b({_WITH}[ &+-]*(and )?{_WITHOUT}|{_WITHOUT}[ &/+-]*(and )?{_WITH})( (iv )?contrast)?\b"
+)
+"""Of a study that has both; says nothing of one series."""
 _DIFFERENCE = r"\bsub(\b(?!-)|tr)|\bminus\b"
 _FLAIR = r"flair|t2f\b|dark.?fluid|\bfla\b"
 _T2 = r"t2"
@@ -54,7 +59,8 @@ def told_modality(series: Series) -> str | None:
     without. A difference of images has no modality, though it has the protocol of one of them.
     """
     tags = series.tags
-    texts = [tags[name].lower().replace("_", " ") for name in ("description", "protocol")]
+    said = [tags[name].lower().replace("_", " ") for name in ("description", "protocol")]
+    texts = [re.sub(_EITHER, "", text) for text in said]
     if _is_difference(texts[0]):
         return None
     for text in texts:
