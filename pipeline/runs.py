@@ -154,7 +154,7 @@ def check_output(run: Bundle, running: Mapping[str, Any], resume: bool) -> None:
         if key not in OF_THE_MACHINE + REPORTS and not _alike(key, running.get(key), value):
             raise UserError(
                 f"{run.root} was trained with another {key} ({value!r}): keep its own settings by "
-                f"unet-bundles train {run.root} --resume"
+                f"unet-bundles train {run.root} --data ... --resume"
             )
 
 

@@ -77,6 +77,14 @@ def test_no_thread_at_all_is_refused(unet_bundles, predictions, cohort):
     assert "--threads 0 leaves no thread: give 1 or more" in err
 
 
+def test_a_convention_that_the_record_contradicts_is_refused(unet_bundles, run, cohort, tmp_path):
+    unet_bundles("segment", run, "--images", cohort, "--output", tmp_path)
+    arguments = ("--predictions", tmp_path, "--references", cohort)
+    status, _, err = unet_bundles("evaluate", *arguments, "--prediction-labels", "brats2018")
+    assert status == 2
+    assert "says brats2023: leave --prediction-labels out" in err
+
+
 @pytest.fixture
 def references(cohort, tmp_path_factory):
     """Labels in one folder, which tells no convention, as BraTS 2018 writes them."""

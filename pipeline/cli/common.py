@@ -83,9 +83,17 @@ class Common:
 
 
 def read_as(asked: str | None, recorded: str | None, convention: str) -> str:
-    """The convention of predictions: what is asked for or recorded, else ``convention``, told."""
+    """The convention of predictions: what is asked for or recorded, else ``convention``, told.
+
+    Raises:
+        UserError: another one is asked for than is recorded.
+    """
     from pipeline.progress import console
 
+    if None not in (asked, recorded) and asked != recorded:
+        raise UserError(
+            f"the run.json of the predictions says {recorded}: leave --prediction-labels out"
+        )
     if asked is None and recorded is None and convention != "classes":
         console.print(f"predictions have no run.json: they are read as {convention}")
     return asked or recorded or convention

@@ -20,9 +20,6 @@ from pipeline.runs import check_output, untracked
 from pipeline.tasks import Task, of_domain
 from pipeline.transforms.sampling import check_patch_size
 
-SCORES = ("mean_dice", "mean_iou")
-"""Of a validation, which a schedule can wait for."""
-
 
 def train(
     bundle: Bundle,
@@ -121,18 +118,14 @@ def check_own(parser: ConfigParser, domains: Mapping[str, Mapping[str, Any]]) ->
         UserError: with the key of the domain.
     """
     domain = parser.get_parsed_content("domain")
-    for key, entry in (
-        ("task", "task"),
-        ("spacing", "spacing"),
-        ("recipe::spacing", "spacing"),
-        ("patch_size", "patch_size"),
-    ):
-        own = of_domain(domains, domain, entry)
-        given = parser.get_parsed_content(key)
-        same = Task.of(given) == Task.of(own) if key == "task" else given == own
+    given = {key: parser.get_parsed_content(key) for key in ("task", "spacing", "patch_size")}
+    recipe = parser.get_parsed_content("recipe").get("spacing")
+    for key, value in (*given.items(), ("spacing", recipe)):
+        own = of_domain(domains, domain, key)
+        same = Task.of(value) == Task.of(own) if key == "task" else value == own
         if not same:
             raise UserError(
-                f"{key} is {given}, and domain {domain} has its own: set domains::{domain}::{entry}"
+                f"{key} is {value}, and domain {domain} has its own: set domains::{domain}::{key}"
             )
 
 
@@ -168,10 +161,12 @@ def check_schedule(parser: ConfigParser) -> None:
         UserError: with the key to change.
     """
     metric = parser.get_parsed_content("schedule_metric")
-    if metric not in SCORES:
-        raise UserError(f"schedule_metric is {metric!r}: {nearest(str(metric), SCORES)}")
+    known = [*parser["validate::key_metric"], *(parser["validate::additional_metrics"] or ())]
+    if metric not in known:
+        raise UserError(f"schedule_metric is {metric!r}: {nearest(str(metric), known)}")
     schedule = parser.get_parsed_content("lr_schedule")
-    if isinstance(schedule, ReduceLROnPlateau) and schedule.mode != "max":
+    low = isinstance(schedule, ReduceLROnPlateau) and schedule.mode != "max"
+    if low and metric in ("mean_dice", "mean_iou"):
         raise UserError("lr_schedule waits for a low score: set lr_schedule::mode=max")
 
 
@@ -206,12 +201,18 @@ def check_patch(parser: ConfigParser) -> None:
     network = parser.get_parsed_content("network_def")
     name = type(network).__name__
     divisor, smallest = getattr(network, "divisor", 1), getattr(network, "smallest", 1)
+    if any(size % divisor for size in sizes):
+        raise UserError(
+            f"patch_size {sizes} does not fit {name}: every size must be a multiple of {divisor}"
+        )
     windows = getattr(parser.get_parsed_content("inferer"), "patch_size", None) or ()
-    for key, given in (("patch_size", sizes), ("inferer::patch_size", list(windows))):
-        if any(size % divisor for size in given):
-            raise UserError(
-                f"{key} {given} does not fit {name}: every size must be a multiple of {divisor}"
-            )
+    divisor = getattr(network.eval(), "divisor", 1)
+    network.train()
+    if any(size % divisor for size in windows):
+        raise UserError(
+            f"inferer::patch_size {list(windows)} does not fit {name}: every size must be a "
+            f"multiple of {divisor}"
+        )
     if min(sizes) < smallest:
         raise UserError(
             f"patch_size {sizes} is too small for {name}: every size must be at least {smallest}"

@@ -14,9 +14,11 @@ from torch import nn
 
 from pipeline.arguments import parse_overrides
 from pipeline.bundles import Bundle, shipped
+from pipeline.errors import UserError
 from pipeline.inference.codes import cleaned
 from pipeline.inference.settings import Settings
 from pipeline.runs import burnt_in
+from pipeline.training.run import check_patch
 from tests.shrunk import network_of, widths
 
 BUNDLES = shipped()
@@ -34,6 +36,14 @@ def recipe(bundle: Bundle, **overrides: object) -> ConfigParser:
     for key, value in overrides.items():
         parser[key] = value
     return parser
+
+
+def test_windows_are_those_that_the_network_takes_when_it_does_not_train():
+    check_patch(recipe(BUNDLES["resnet_vae"], **{"inferer::patch_size": [24] * 3}))
+    parser = recipe(BUNDLES["resnet_vae"], **{"inferer::patch_size": [20] * 3})
+    with pytest.raises(UserError, match=r"inferer::patch_size .* multiple of 8"):
+        check_patch(parser)
+    assert parser.get_parsed_content("network_def").training
 
 
 @pytest.mark.parametrize("spatial_dims", [2, 3])

@@ -18,9 +18,10 @@ _BEFORE = (
 )
 _AFTER = rf"post(?!er|{_OPERATION})"
 _CONTRAST = rf"{_AFTER}|gad|(?<![a-z])gd\b|contrast|\+ ?c\b|\bc ?\+|t1.?ce?\b|\bce\b|\bkm\b|enhanc"
-_WITH, _WITHOUT = r"w(ith)?(?![a-z]|/?o)/?", r"w(ith)?/?o(ut)?"
+_WITH, _AND, _WITHOUT = "w(ith)?", "[ /]*([/&+]|and) *", "w(ith)?/?o(ut)?"
 _EITHER = (
-    rf"\b({_WITH}[ &+-]*(and )?{_WITHOUT}|{_WITHOUT}[ &/+-]*(and )?{_WITH})( (iv )?contrast)?\b"
+    rf"\b({_WITH}{_AND}{_WITHOUT}|{_WITHOUT}{_AND}{_WITH}/?|wwo)\b"
+    r"( (iv )?(contrast|gad\w*|gd\b|enhanc\w*))?"
 )
 """Of a study that has both; says nothing of one series."""
 _DIFFERENCE = r"\bsub(\b(?!-)|tr)|\bminus\b"

@@ -54,10 +54,10 @@ def show_case(folder: Path, case: Case, sources: Sources) -> Shown:
     """
     task = sources.task
     file = prediction_file(sources.predictions, case.name)
-    labels = {"prediction": _coded(file, task, sources.convention)}
+    labels = {"prediction": _coded(file, task, sources.convention, "--prediction-labels")}
     reference = sources.references.get(case.name)
     if reference is not None:
-        labels["reference"] = _coded(reference, task, sources.reference_convention)
+        labels["reference"] = _coded(reference, task, sources.reference_convention, "--labels")
     images = _images(case, task)
     _check_grids(file, images, labels)
 
@@ -116,8 +116,8 @@ def colour_of_codes(task: Task) -> dict[int, str]:
     return {code: own[name] for name, found in target_codes(task).items() for code in found}
 
 
-def _coded(path: Path, task: Task, convention: str) -> Placed:
-    volume = read_labels(path, task, convention)
+def _coded(path: Path, task: Task, convention: str, option: str) -> Placed:
+    volume = read_labels(path, task, convention, option)
     numbers = codes(task)
     table = np.zeros(256, np.uint8)
     for name, value in task.values(convention).items():
