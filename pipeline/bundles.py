@@ -48,12 +48,6 @@ class Bundle:
         content: dict[str, Any] = json.loads((self.root / "configs/metadata.json").read_text())
         return content
 
-    @property
-    def description(self) -> str:
-        """One line about the bundle."""
-        line: str = self.metadata["description"]
-        return line
-
     def config_file(self, workflow: str) -> Path:
         """The config of a workflow, "train" or "inference"."""
         return self.root / "configs" / f"{workflow}.yaml"

@@ -3,18 +3,17 @@
 import fcntl
 import json
 import os
-import sys
 from importlib.metadata import version
 from pathlib import Path
 from types import TracebackType
 from typing import Any, TextIO
 
-from pipeline import __version__
 from pipeline.comparison.results import Comparison
 from pipeline.comparison.tables import as_csv
 from pipeline.errors import UserError
-from pipeline.files import write_bytes, write_json
+from pipeline.files import cannot_write, write_bytes, write_json
 from pipeline.progress import console
+from pipeline.runs import environment
 
 FILE = "comparison.json"
 
@@ -41,14 +40,10 @@ class Record:
 
     def __enter__(self) -> "Record":
         """Take the folder, and refuse settings that are not those of what is there."""
-        try:
+        with cannot_write(self.output):
             self.output.mkdir(parents=True, exist_ok=True)
             self.lock = (self.output / ".lock").open("w")
             os.set_inheritable(self.lock.fileno(), True)
-        except OSError as error:
-            raise UserError(
-                f"cannot write {self.output} ({error.strerror}): choose another output"
-            ) from error
         try:
             self._take(self.lock)
             self._check()
@@ -119,6 +114,4 @@ class Record:
 
 def versions() -> dict[str, str]:
     """Of Python, of this project, and of what it computes with."""
-    packages = ("torch", "monai", "pytorch-ignite", "numpy", "scipy", "nibabel")
-    own = {"python": sys.version.split()[0], "unet-bundles": __version__}
-    return own | {name: version(name) for name in packages}
+    return environment() | {"scipy": version("scipy")}

@@ -15,7 +15,6 @@ def report(comparison: Comparison, output: Path) -> Path:
     Returns:
         The file to open in a browser.
     """
-    judged = [name for name, metric in METRICS.items() if metric.higher_is_better is not None]
-    statistics = compare_metrics(comparison.scores(judged))
+    statistics = compare_metrics(comparison.scores(METRICS))
     write_json(output / "statistics.json", statistics.to_json())
     return write_page(output, comparison, statistics)

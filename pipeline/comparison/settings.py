@@ -9,7 +9,7 @@ from typing import Any
 import yaml
 from monai.bundle import ConfigParser
 
-from pipeline.bundles import Bundle, check_overrides, find_bundle
+from pipeline.bundles import Bundle, check_overrides, find_bundle, shipped
 from pipeline.errors import UserError, nearest
 from pipeline.tasks import Task
 
@@ -126,7 +126,7 @@ def entries(names: Iterable[str], settings: Settings, given: Mapping[str, Any]) 
         _check(entry)
         found[bundle.name] = entry
     for name in settings.bundles:
-        if name not in found and name not in _known(found):
+        if name not in found and name not in shipped():
             raise UserError(f"the settings name an unknown bundle {name!r}: {nearest(name, found)}")
     _check_tasks(found)
     return found
@@ -156,9 +156,3 @@ def _check_tasks(found: Mapping[str, Entry]) -> None:
                 f"{name} segments {', '.join(task.targets)} from {', '.join(task.modalities)}, and "
                 f"{first} another task: give all the same one, by --set task=..."
             )
-
-
-def _known(found: Mapping[str, Entry]) -> set[str]:
-    from pipeline.bundles import shipped
-
-    return set(shipped()) | set(found)

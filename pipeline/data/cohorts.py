@@ -12,8 +12,7 @@ from pipeline.data.cases import Align as Align
 from pipeline.data.cases import Case as Case
 from pipeline.data.cases import Cohort as Cohort
 from pipeline.data.layouts import Found, Listing, listed
-from pipeline.data.modalities import canonical as canonical
-from pipeline.data.modalities import names_of
+from pipeline.data.modalities import canonical, names_of
 from pipeline.data.volumes import is_volume, stem
 from pipeline.errors import UserError
 from pipeline.progress import console

@@ -96,16 +96,16 @@ def parse_header(content: bytes, path: Path) -> tuple[Any, Layout]:
         raise truncated(path, size, len(content))
     header_class: Any = HEADER_SIZES[size]
     header = header_class(content[:size], endianness=order, check=False)
-    magic = _MAGIC.get(bytes(header["magic"].item())[:3])
-    if magic is None:
+    apart = _MAGIC.get(bytes(header["magic"].item())[:3])
+    if apart is None:
         what = "has no NIfTI magic in its header"
         raise refusal("not-nifti", path, what, "convert it from Analyze to NIfTI")
     layout = Layout(
         _shape(header, path),
         _data_type(header, path),
-        _offset(header, 0 if magic else size + 4, path),
+        _offset(header, 0 if apart else size + 4, path),
         _scaling(header, path),
-        magic,
+        apart,
     )
     _mend(header)
     _check_affine(header, path)
@@ -118,10 +118,10 @@ def size_and_order(content: bytes, path: Path) -> tuple[int, str]:
     Raises:
         FileUserError: there is no NIfTI header; it names ``path``.
     """
-    for order, sign in (("little", "<"), ("big", ">")):
-        size = int.from_bytes(content[:4], "little" if order == "little" else "big")
+    for order in "<>":
+        size = int.from_bytes(content[:4], "little" if order == "<" else "big")
         if size in HEADER_SIZES:
-            return size, sign
+            return size, order
     kind = next((kind for start, kind in _OTHER_KINDS.items() if content.startswith(start)), None)
     kind = "a DICOM file" if content[128:132] == b"DICM" else kind
     what = f"is no NIfTI file but {kind}" if kind else "is no NIfTI file"

@@ -67,8 +67,8 @@ class Source:
         self.place += len(content)
         return content
 
-    def skip(self, count: int) -> int:
-        """Go on by ``count`` bytes, fewer at the end of the file; gives how many these were.
+    def skip(self, count: int) -> None:
+        """Go on by ``count`` bytes, fewer at the end of the file.
 
         Raises:
             FileUserError: the gzip stream is damaged, or the file cannot be read.
@@ -76,7 +76,6 @@ class Source:
         skipped = 0
         while skipped < count and (content := self.read(min(count - skipped, _PIECE))):
             skipped += len(content)
-        return skipped
 
     def finish(self) -> int:
         """Go to the end; gives how many bytes were left, of a zip at most one.

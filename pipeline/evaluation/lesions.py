@@ -45,7 +45,7 @@ def score_lesions(
     true: Mask,
     spacing: Sequence[float],
     undefined: Undefined,
-    voxel_mm3: float | None = None,
+    voxel_mm3: float,
 ) -> LesionScores:
     """Match the predicted lesions to those of the reference, and score each of these.
 
@@ -58,8 +58,7 @@ def score_lesions(
         true: the region of the reference.
         spacing: mm per voxel, in the order of the array's axes.
         undefined: the scores where there is neither a lesion to score nor a false one.
-        voxel_mm3: volume of a voxel; None takes that of ``spacing``, which lacks an axis in a plane
-            of a volume.
+        voxel_mm3: volume of a voxel, of all axes, also in a plane of a volume.
 
     Shape:
         predicted (*S), true (*S)
@@ -70,7 +69,6 @@ def score_lesions(
     components, num_components = _components(predicted)
     extents, num_lesions = _extents(true)
     touching = _pairs(extents, components, num_lesions, num_components)
-    voxel_mm3 = float(np.prod(spacing)) if voxel_mm3 is None else voxel_mm3
     volumes = np.bincount(extents[true], minlength=num_lesions + 1) * voxel_mm3
     dice, hd95, found = [], [], 0
     for lesion in np.flatnonzero(volumes[1:] > MIN_LESION_MM3) + 1:

@@ -1,12 +1,10 @@
 """What a score is where a region is empty and the score is not defined."""
 
-from typing import Literal, NamedTuple
+from typing import NamedTuple
 
 from pipeline.errors import UserError
 
 NAN = float("nan")
-
-RuleName = Literal["brats", "nan", "skip"]
 
 
 class Undefined(NamedTuple):

@@ -214,14 +214,10 @@ def _temporary(output_dir: Path, alone: bool) -> Iterator[Path]:
         with suppress(OSError):
             if time.time() - left.stat().st_mtime > _A_DAY:
                 shutil.rmtree(left)
-    try:
+    with cannot_write(output_dir):
         folder = TemporaryDirectory(
             prefix=_PREFIX, dir=output_dir.absolute(), ignore_cleanup_errors=True
         )
-    except OSError as error:
-        raise UserError(
-            f"cannot write {output_dir} ({error.strerror}): choose another output"
-        ) from error
     with folder as path:
         yield Path(path)
 

@@ -57,18 +57,6 @@ class Grid:
         x, y, z = (self.box[axis][1] - self.box[axis][0] for axis in self.axes)
         return x, y, z
 
-    @property
-    def scale(self) -> tuple[float, float, float]:
-        """Voxels of the crop per voxel of the working grid."""
-        x, y, z = np.diag(self.to_crop)[:3].tolist()
-        return x, y, z
-
-    @property
-    def offset(self) -> tuple[float, float, float]:
-        """The index in the turned crop of the first working voxel."""
-        x, y, z = self.to_crop[:3, 3].tolist()
-        return x, y, z
-
     def native_z(self, place: int) -> int:
         """The plane of the file that is plane ``place`` of the turned crop."""
         first, stop = self.box[2]

@@ -58,13 +58,13 @@ class Windows(Inferer):
         divisor: int | None = None,
     ) -> None:
         super().__init__()
-        self.whole = patch_size == WHOLE
-        if isinstance(patch_size, str) and not self.whole:
+        whole = patch_size == WHOLE
+        if isinstance(patch_size, str) and not whole:
             raise UserError(f"patch_size is a list of voxels or the word whole, not {patch_size!r}")
-        if not self.whole:
+        if not whole:
             check_patch_size(patch_size, spatial_dims)
         self.spatial_dims = spatial_dims
-        self.patch_size = None if self.whole else tuple(map(int, patch_size))
+        self.patch_size = None if whole else tuple(map(int, patch_size))
         self.overlap = overlap
         self.mode = mode
         self.batch_size = batch_size or (16 if spatial_dims == 2 else 1)
@@ -148,11 +148,6 @@ class DomainWindows(Inferer):
             name: Windows(patch_size=of_domain(domains, name, "patch_size"), **how)
             for name in domains
         }
-
-    @property
-    def whole(self) -> bool:
-        """Whether volumes of ``domain`` are one window."""
-        return self.windows[self.domain].whole
 
     def windowing(self, divisor: int = 1) -> Windowing:
         """How volumes of ``domain`` are seen; see ``Windows``."""

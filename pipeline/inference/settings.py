@@ -31,12 +31,12 @@ class Settings:
     rules: Rules
 
     @classmethod
-    def of(cls, bundle: Bundle, divisor: int | None = None) -> "Settings":
+    def of(cls, bundle: Bundle, divisor: int | None) -> "Settings":
         """The settings of ``bundle``, its domain's if it has several.
 
         Args:
             bundle: whose inference config is evaluated, by MONAI's parser.
-            divisor: of the network; None makes the network to ask it where that matters.
+            divisor: of the network; None where it tells none.
 
         Raises:
             UserError: its ``inferer`` or ``postprocessing`` is none that can be planned, or its
@@ -59,8 +59,6 @@ class Settings:
                     f"{bundle.config_file('inference')} has a {key} of its own, a "
                     f"{type(value).__name__}: run it with python -m monai.bundle run"
                 )
-        if divisor is None and inferer.whole:
-            divisor = getattr(parser.get_parsed_content("network_def"), "divisor", None)
         windowing = inferer.windowing(divisor or 1)
         sizes = windowing.patch_size or ()
         if any(size % (divisor or 1) for size in sizes):

@@ -15,7 +15,8 @@ from pipeline.data.findings import FileUserError
 from pipeline.data.pixels import is_image
 from pipeline.data.slab_writing import VolumeWriter
 from pipeline.data.slabs import opened
-from pipeline.errors import UserError, sentence
+from pipeline.errors import sentence
+from pipeline.files import cannot_write
 from pipeline.inference.codes import Rules, cleaned, painted
 from pipeline.inference.manifest import Entry, input_hashes
 from pipeline.inference.planes import Planes
@@ -190,11 +191,9 @@ def _reporting_in(folder: Path, case: Case) -> Case:
 
 def _put(part: Path, path: Path) -> None:
     """Move a file that is whole to its place."""
-    try:
+    with cannot_write(path):
         path.parent.mkdir(parents=True, exist_ok=True)
         part.replace(path)
-    except OSError as error:
-        raise UserError(f"cannot write {path} ({error.strerror}): choose another output") from error
 
 
 def _remove(files: Iterable[Planes]) -> None:

@@ -52,7 +52,7 @@ class Scene:
         names = names or _names_of_values(labels.values())
         if spacing is None:
             return cls(image, labels, None, names)
-        box = _box((image, *labels.values()))
+        box = filled_box((image, *labels.values()), MARGIN)
         cut = {title: volume[box] for title, volume in labels.items()}
         return cls(image[box], cut, spacing, names, box[2].start)
 
@@ -100,13 +100,13 @@ def _names_of_values(labels: Iterable[Volume]) -> dict[int, str]:
     return {value: f"label {value}" for value in sorted(values - {0})}
 
 
-def _box(volumes: Iterable[Volume]) -> tuple[slice, slice, slice]:
-    """Where any of ``volumes`` is not 0, with a margin; everything if they are 0 everywhere."""
+def filled_box(volumes: Iterable[Volume], margin: int) -> tuple[slice, slice, slice]:
+    """Where any of ``volumes`` (H, W, D) is not 0, and ``margin`` voxels; all if none has any."""
     shown = np.logical_or.reduce([volume != 0 for volume in volumes])
     found = ndimage.find_objects(shown.astype(np.uint8))
     edges = found[0] if found else tuple(slice(0, size) for size in shown.shape)
     x, y, z = (
-        slice(max(0, edge.start - MARGIN), min(size, edge.stop + MARGIN))
+        slice(max(0, edge.start - margin), min(size, edge.stop + margin))
         for edge, size in zip(edges, shown.shape, strict=True)
     )
     return x, y, z

@@ -1,6 +1,5 @@
 """Averaged weights: what validation sees and what is kept as the best."""
 
-import torch
 from ignite.engine import Engine, Events
 from torch import Tensor, nn
 
@@ -53,13 +52,13 @@ class AveragedWeights:
         """Give the network the average, with the buffers of rank 0."""
         if self.average:
             self.trained = {name: value.clone() for name, value in self._state().items()}
-            self._take(self.average)
+            self.network.load_state_dict(self.average)
             share_buffers(self.network)
 
     def swap_out(self, evaluator: Engine) -> None:
         """Give the network its own weights back."""
         if self.trained:
-            self._take(self.trained)
+            self.network.load_state_dict(self.trained)
             self.trained = {}
 
     def fail(self, evaluator: Engine, error: BaseException) -> None:
@@ -70,7 +69,7 @@ class AveragedWeights:
     def interrupt(self, engine: Engine, error: BaseException) -> None:
         """End an interrupted training with the average too; ranks may be at different points."""
         if isinstance(error, KeyboardInterrupt) and self.average:
-            self._take(self.average)
+            self.network.load_state_dict(self.average)
 
     def state_dict(self) -> dict[str, Tensor]:
         """The average."""
@@ -83,8 +82,3 @@ class AveragedWeights:
 
     def _state(self) -> dict[str, Tensor]:
         return self.network.state_dict()
-
-    @torch.no_grad()
-    def _take(self, weights: dict[str, Tensor]) -> None:
-        for name, value in self._state().items():
-            value.copy_(weights[name])

@@ -19,6 +19,8 @@ from monai.transforms import (
 
 KEYS = ("image", "label")
 
+_CONTROL_POINTS = 5  # of a deformation, along each axis
+
 
 def augmentation(
     spatial_dims: int = 3,
@@ -81,13 +83,11 @@ class Deformation(RandomizableTransform):
     Args:
         displacement: largest, as a fraction of half the image.
         probability: that a sample is deformed.
-        control_points: along each axis.
     """
 
-    def __init__(self, displacement: float, probability: float, control_points: int = 5) -> None:
+    def __init__(self, displacement: float, probability: float) -> None:
         super().__init__(probability)
         self.displacement = displacement
-        self.control_points = control_points
 
     def __call__(self, sample: Mapping[Hashable, Any]) -> dict[Hashable, Any]:
         self.randomize(None)
@@ -97,7 +97,7 @@ class Deformation(RandomizableTransform):
         deform = RandSmoothDeformd(
             KEYS,
             spatial_size=shape,
-            rand_size=[self.control_points] * len(shape),
+            rand_size=[_CONTROL_POINTS] * len(shape),
             field_mode="trilinear" if len(shape) == 3 else "bilinear",
             prob=1.0,
             def_range=self.displacement,

@@ -20,7 +20,7 @@ class LoadCase(Transform):
     """Paths become an image (C, H, W, D) and, where there is one, a label of the task's targets.
 
     Takes the records of ``pipeline.data.loaders.records``. The label is (regions, H, W, D) of zeros
-    and ones, or (1, H, W, D) of class numbers. Findings of admission are put under "warnings".
+    and ones, or (1, H, W, D) of class numbers.
 
     Raises:
         UserError: the case is refused by ``pipeline.data.admission``.
@@ -37,7 +37,7 @@ class LoadCase(Transform):
         affine = torch.from_numpy(case.images[0].volume.affine)
         stack = np.stack([image.array for image in case.images]).astype(np.float32)
         image = MetaTensor(torch.from_numpy(stack), affine=affine)
-        loaded = {**record, "image": image, "warnings": case.warnings}
+        loaded = {**record, "image": image}
         if case.label is not None:
             targets = torch.from_numpy(self._targets(case.label.array, record["convention"]))
             loaded["label"] = MetaTensor(targets, affine=affine)

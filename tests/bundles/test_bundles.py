@@ -96,8 +96,10 @@ def test_says_in_its_metadata_what_its_task_is(bundle):
 
 
 @each(BUNDLES)
-def test_the_smallest_size_in_its_metadata_suits_its_network(bundle):
-    shape = bundle.metadata["network_data_format"]["inputs"]["image"]["spatial_shape"]
+def test_the_size_in_its_metadata_suits_its_network(bundle):
+    formats = bundle.metadata["network_data_format"]
+    shape = formats["inputs"]["image"]["spatial_shape"]
+    assert shape == formats["outputs"]["pred"]["spatial_shape"]
     assert len(shape) == bundle.config("train")["spatial_dims"]
     with torch.device("meta"):
         network = network_of(bundle)

@@ -43,12 +43,6 @@ def files(bundle: Bundle) -> dict[str, Any]:
     }
 
 
-def spatial_shapes(bundle: Bundle) -> list[list[str]]:
-    formats = bundle.metadata["network_data_format"]
-    tensors = (formats["inputs"]["image"], formats["outputs"]["pred"])
-    return [tensor["spatial_shape"] for tensor in tensors]
-
-
 @pytest.fixture(scope="session")
 def schema() -> Path:
     """A copy of MONAI's schema of metadata, so that nothing is downloaded."""
@@ -66,20 +60,6 @@ def test_the_metadata_follows_the_schema(bundle, schema):
 
 def test_the_changelog_has_the_version(bundle):
     assert bundle.metadata["version"] in bundle.metadata["changelog"]
-
-
-def test_the_spatial_shape_is_the_smallest_that_trains(bundle):
-    network = network_of(bundle)
-    (multiple,) = {size for shape in spatial_shapes(bundle) for size in shape}
-    number, times, n = multiple.partition("*")
-    assert (times, n) == ("*", "n")
-    assert int(number) >= network.smallest
-    assert int(number) % network.divisor == 0
-
-
-def test_the_spatial_shape_has_the_axes_of_the_network(bundle):
-    axes = [len(shape) for shape in spatial_shapes(bundle)]
-    assert axes == [bundle.config("inference")["spatial_dims"]] * 2
 
 
 def test_the_network_gives_what_the_metadata_says(files):

@@ -2,6 +2,8 @@
 
 import csv
 import json
+import shutil
+from pathlib import Path
 
 import pytest
 from safetensors.torch import load_file
@@ -75,7 +77,10 @@ def test_what_is_done_is_not_done_again(compared, cohort, capsys):
     assert "unet3d" in json.loads(capsys.readouterr().out)["bundles"]
 
 
-def test_a_case_that_failed_is_told_and_tried_again(compared, cohort, capsys, monkeypatch):
+def test_a_case_that_failed_is_told_and_tried_again(
+    compared, cohort, tmp_path, capsys, monkeypatch
+):
+    compared = Path(shutil.copytree(compared, tmp_path / "comparison"))
     scores = compared / "unet3d/fold0/scores.json"
     before = scores.read_bytes()
     scores.unlink()

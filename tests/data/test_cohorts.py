@@ -5,11 +5,11 @@ from pathlib import Path
 import pytest
 
 from pipeline.data.cohorts import (
-    canonical,
     find_cohort,
     find_labels,
     single_case,
 )
+from pipeline.data.modalities import canonical
 from pipeline.errors import UserError
 from pipeline.tasks import Task
 

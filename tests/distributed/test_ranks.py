@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -16,6 +17,7 @@ pytestmark = pytest.mark.distributed
 SETTINGS = (
     *("--max_epochs=2", "--val_interval=1", "--spacing=None", "--patch_size=[16,16,16]"),
     *("--network_def::features=[4,4,8]", "--network_def::norm=instance", "--num_workers=0"),
+    "--checkpoint_interval=2",
 )
 
 
@@ -74,6 +76,18 @@ def test_three_cases_on_two_ranks_are_each_validated_once(alone, together):
     for region in ("TC", "WT", "ET"):
         first, second = curve(alone, f"dice/{region}"), curve(together, f"dice/{region}")
         assert list(second.values()) == pytest.approx(list(first.values()), abs=1e-4)
+
+
+def test_two_ranks_go_on_as_if_they_had_never_stopped(seven_cases, together, tmp_path):
+    run = Path(shutil.copytree(together, tmp_path / "run"))
+    shutil.rmtree(run / "checkpoints/00000004")
+    bundle(
+        2,
+        *("--config_file", run / "configs/train.yaml", "--bundle_root", run, "--output_dir", run),
+        *("--dataset_dir", seven_cases / "cases", "--resume", "true"),
+    )
+    weights = "checkpoints/00000004/network.safetensors"
+    assert (run / weights).read_bytes() == (together / weights).read_bytes()
 
 
 def test_two_ranks_evaluate_each_case_once_into_one_table(seven_cases, together):

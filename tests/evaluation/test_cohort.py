@@ -71,7 +71,7 @@ def test_spacing_is_that_of_the_file(cohort):
     assert [row.hd95_mm for row in rows.values()] == pytest.approx([6.0, 6.0, 6.0])
 
 
-def test_a_case_with_nothing_in_common_has_scores(cohort):
+def test_an_empty_prediction_has_scores(cohort):
     predictions, _ = cohort
     save(predictions / "bob.nii.gz", np.zeros((12, 12, 12), dtype=np.uint8))
     rows = [row for row in score(cohort).rows if row.case == "bob"]

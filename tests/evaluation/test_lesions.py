@@ -19,7 +19,7 @@ def cubes(*corners, size=4, shape=(40, 16, 16)):
 
 
 def score(predicted, true, spacing=UNIT, undefined=BRATS.one_empty):
-    return score_lesions(predicted, true, spacing, undefined)
+    return score_lesions(predicted, true, spacing, undefined, float(np.prod(spacing)))
 
 
 def test_a_found_lesion_counts_as_much_as_a_missed_one():

@@ -6,7 +6,6 @@ import shutil
 import signal
 from dataclasses import asdict, replace
 from pathlib import Path
-from time import sleep
 
 import numpy as np
 import pytest
@@ -248,10 +247,13 @@ def test_a_link_to_itself_fails_its_case_alone(segment, cases, tmp_path):
 def test_a_record_that_takes_long_to_write_is_complete_in_the_end(
     segment, cases, tmp_path, monkeypatch
 ):
+    seconds = [0.0]
+
     def slowly(path, content):
-        sleep(0.5)  # so that the next one is due ten seconds later
+        seconds[0] += 0.5  # so that the next one is due ten seconds later
         write_json(path, content)
 
+    monkeypatch.setattr("pipeline.inference.manifest.perf_counter", lambda: seconds[0])
     monkeypatch.setattr("pipeline.inference.manifest.write_json", slowly)
     told = []
     segment(cases, on_case=lambda *_: told.append(len(record(tmp_path)["cases"])))

@@ -13,6 +13,7 @@ from monai.inferers import sliding_window_inference
 from pipeline.inference.engine import OutOfMemory, blended, ring_bytes
 from pipeline.inference.plan import Windowing, importance, plan_windows
 from tests.inference.networks import convolution, filed, image, of_numpy
+from tests.inference.test_preparing import FIXED
 
 CUBES = Windowing(3, (8, 6, 4))
 
@@ -209,7 +210,7 @@ def test_memory_is_that_of_a_window_however_long_the_volume(tmp_path, slab_axis)
 sides = st.tuples(*3 * [st.integers(1, 24)])
 
 
-@settings(max_examples=40, deadline=None)
+@settings(FIXED, max_examples=40)
 @given(sides, sides, st.integers(0, 2), st.sampled_from([0.0, 0.5, 0.75]))
 def test_logits_lie_where_the_window_was(tmp_path_factory, shape, size, axis, overlap):
     plan = plan_windows(shape, Windowing(3, size, overlap=overlap))

@@ -125,10 +125,8 @@ def test_a_whole_volume_is_one_window_rounded_up_to_what_the_network_divides_by(
 def test_windows_are_told_as_plain_data():
     inferer = Windows(2, [4, 6], overlap=0.25, mode="constant", mirror=[0, 1])
     assert inferer.windowing(8) == Windowing(2, (4, 6), 8, 0.25, "constant", (0, 1))
-    assert not inferer.whole
     whole = Windows(3, "whole", divisor=16)
     assert whole.windowing(8) == Windowing(3, None, 16)
-    assert whole.whole
 
 
 @pytest.mark.parametrize("patch_size", [(8, 6, 4), (8, 6), "whole"])
@@ -210,7 +208,5 @@ def test_domains_are_told_as_plain_data():
     domains = {"brain": {"patch_size": [8, 8, 8]}, "heart": {"patch_size": "whole"}}
     brain = DomainWindows(domains, "brain", spatial_dims=3, overlap=0.25)
     assert brain.windowing() == Windowing(3, (8, 8, 8), overlap=0.25)
-    assert not brain.whole
     heart = DomainWindows(domains, "heart", spatial_dims=3)
     assert heart.windowing(4) == Windowing(3, None, 4)
-    assert heart.whole

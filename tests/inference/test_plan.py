@@ -13,6 +13,7 @@ from monai.data.utils import compute_importance_map
 
 from pipeline.errors import UserError
 from pipeline.inference.plan import Windowing, importance, plan_windows
+from tests.inference.test_preparing import FIXED
 
 CUBES = Windowing(3, (4, 4, 4))
 WHOLE = Windowing(3, None, divisor=16)
@@ -124,7 +125,7 @@ windowings = st.builds(
 )
 
 
-@settings(max_examples=60, deadline=None)
+@settings(FIXED, max_examples=60)
 @given(sides, windowings)
 def test_every_voxel_is_covered_and_neighbours_overlap_as_asked(shape, windowing):
     plan = plan_windows(shape, windowing)
@@ -139,7 +140,7 @@ def test_every_voxel_is_covered_and_neighbours_overlap_as_asked(shape, windowing
     assert len(plan.starts) == math.prod(map(len, grid))
 
 
-@settings(max_examples=40, deadline=None)
+@settings(FIXED, max_examples=40)
 @given(st.integers(1, 200), st.integers(1, 32))
 def test_windows_lie_as_their_mirror_images_where_rounding_allows(length, size):
     along = starts((length, 1, 1), Windowing(3, (size, 1, 1)))

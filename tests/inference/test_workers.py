@@ -5,6 +5,7 @@ import signal
 import subprocess
 import sys
 from pathlib import Path
+from time import sleep
 
 import pytest
 
@@ -82,6 +83,8 @@ def test_no_more_jobs_wait_than_are_asked_for(tmp_path, ahead):
     def look(word):
         expected = sorted("abcdef"[: "abcdef".index(word.text[0]) + 1 + ahead])
         until(lambda: begun(tmp_path, "read") == expected)
+        sleep(0.2)  # in which one too many would begin
+        assert begun(tmp_path, "read") == expected
         found.append(word.text[0])
 
     list(overlapped(words("abcdef", tmp_path), read, look, write, lambda _word: ahead))

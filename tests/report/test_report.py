@@ -146,8 +146,8 @@ def test_names_are_escaped(cohort: Path, tmp_path: Path, unet_bundles: Any) -> N
     status, _, err = unet_bundles("report", *given, "--references", tmp_path / "images")
 
     assert status == 0, err
-    for text in texts(report).values():
-        assert "<script>alert" not in text.replace(json.dumps(name), "").replace(name + ",", "")
+    for file, text in texts(report).items():
+        assert "<script>alert" not in text or file.endswith((".json", ".csv")), file
     page = (report / "cases" / f"{name}.html").read_text()
     assert "&lt;script&gt;alert(1)&lt;&amp;&#39;#%" in page
 

@@ -35,7 +35,7 @@ def test_the_random_states_come_back():
 
 
 @pytest.mark.parametrize(("name", "current"), [("cuda:1", [1]), ("cuda", []), ("cpu", [])])
-def test_a_gpu_that_is_named_is_the_one_whose_randomness_is_kept(monkeypatch, name, current):
+def test_a_gpu_that_is_named_becomes_the_current_one(monkeypatch, name, current):
     chosen = []
     monkeypatch.setattr(torch.cuda, "set_device", lambda device: chosen.append(device.index))
     assert device(name) == torch.device(name)

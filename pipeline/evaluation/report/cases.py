@@ -1,7 +1,7 @@
 """What a report shows of one case: its volumes, a picture, and numbers."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -40,10 +40,10 @@ class Shown:
     """
 
     name: str
-    volumes_ml: dict[str, float] = field(default_factory=dict)
-    intensities: dict[str, float] = field(default_factory=dict)
-    viewer: dict[str, Any] = field(default_factory=dict)
-    stride: int = 1
+    volumes_ml: dict[str, float]
+    intensities: dict[str, float]
+    viewer: dict[str, Any]
+    stride: int
 
 
 def show_case(folder: Path, case: Case, sources: Sources) -> Shown:

@@ -12,11 +12,10 @@ from typing import Any
 import nibabel as nib
 import numpy as np
 from numpy.typing import NDArray
-from scipy import ndimage
 
 from pipeline.data.pixels import is_image
 from pipeline.data.volumes import Volume
-from pipeline.pictures.scenes import intensity_window
+from pipeline.pictures.scenes import filled_box, intensity_window
 
 MOST_VOXELS = 2**24
 """Above it a volume is shown at every second (third, ...) voxel along each axis: 256^3."""
@@ -68,14 +67,7 @@ def common_box(volumes: Iterable[Placed]) -> Box:
 
     A 0 stands for background, so a volume without such voxels is shown whole.
     """
-    volumes = list(volumes)
-    filled = np.logical_or.reduce([volume.array != 0 for volume in volumes])
-    found = ndimage.find_objects(filled.astype(np.uint8))
-    tight = found[0] if found else tuple(slice(0, size) for size in filled.shape)
-    return tuple(
-        slice(max(axis.start - MARGIN, 0), min(axis.stop + MARGIN, size))
-        for axis, size in zip(tight, filled.shape, strict=True)
-    )
+    return filled_box((volume.array for volume in volumes), MARGIN)
 
 
 def stride_for(box: Box) -> int:

@@ -9,6 +9,7 @@ from pathlib import Path
 from tempfile import mkdtemp
 
 from pipeline.errors import UserError
+from pipeline.files import cannot_write
 
 MARK = '<meta name="generator" content="unet-bundles report">'
 """Stands in ``index.html``, so that a report is known from other folders."""
@@ -25,24 +26,17 @@ def new_folder(output: Path) -> Iterator[Path]:
     """
     output = output.absolute()
     check_free(output)
-    try:
+    with cannot_write(output):
         output.parent.mkdir(parents=True, exist_ok=True)
         part = Path(mkdtemp(prefix=f".{output.name}.", suffix=".part", dir=output.parent))
-    except OSError as error:
-        raise UserError(
-            f"cannot write {output} ({error.strerror}): choose another output"
-        ) from error
     try:
-        new = part / "new"
-        new.mkdir()
-        yield new
-        if output.exists():
-            output.rename(part / "old")
-        new.rename(output)
-    except OSError as error:
-        raise UserError(
-            f"cannot write {output} ({error.strerror}): choose another output"
-        ) from error
+        with cannot_write(output):
+            new = part / "new"
+            new.mkdir()
+            yield new
+            if output.exists():
+                output.rename(part / "old")
+            new.rename(output)
     finally:
         shutil.rmtree(part, ignore_errors=True)
 

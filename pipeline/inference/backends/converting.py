@@ -201,12 +201,12 @@ def _openvino(network: nn.Module, example: Tensor, _device: str, folder: Path) -
         imported().save_model(model, folder / openvino.FILE, compress_to_fp16=False)
     except RuntimeError as error:
         raise OSError(f"cannot write {folder} ({reason(error)})") from error
-    return openvino.OpenVINO(folder, 0, threads=torch.get_num_threads())
+    return openvino.OpenVINO(folder, 0, "openvino", torch.get_num_threads())
 
 
 def _onnxruntime(network: nn.Module, example: Tensor, _device: str, folder: Path) -> Any:
     write_bytes(folder / ONNX_FILE, write_onnx(network, example)[".onnx"])
-    return ONNXRuntime(folder, 0, threads=torch.get_num_threads())
+    return ONNXRuntime(folder, 0, torch.get_num_threads())
 
 
 def _compiled(network: nn.Module, example: Tensor, device: str, _folder: Path) -> Any:

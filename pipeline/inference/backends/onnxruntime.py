@@ -25,16 +25,16 @@ class ONNXRuntime:
     Args:
         folder: with ``FILE``.
         bytes_per_voxel: see ``pipeline.inference.backends.footprint``.
-        threads: None takes one for each core.
+        threads: that compute.
     """
 
     name = "onnxruntime"
 
-    def __init__(self, folder: Path, bytes_per_voxel: float, threads: int | None = None) -> None:
+    def __init__(self, folder: Path, bytes_per_voxel: float, threads: int) -> None:
         from onnxruntime import InferenceSession, SessionOptions
 
         options = SessionOptions()
-        options.intra_op_num_threads = threads or 0
+        options.intra_op_num_threads = threads
         options.enable_mem_pattern = False
         options.enable_cpu_mem_arena = False  # what a call needed is given back after it
         options.log_severity_level = 3

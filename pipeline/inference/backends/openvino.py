@@ -24,13 +24,14 @@ _CONSTANT = 32 * 2**20
 _TICK = 100  # ms
 
 
-def options(threads: int | None = None) -> dict[str, Any]:
-    """How a network is compiled; ``threads`` None takes one for each core."""
+def options(threads: int) -> dict[str, Any]:
+    """How a network is compiled."""
     return {
         "INFERENCE_PRECISION_HINT": "f32",
         "PERFORMANCE_HINT": "LATENCY",
         "ENABLE_CPU_PINNING": False,
-    } | ({} if threads is None else {"INFERENCE_NUM_THREADS": threads})
+        "INFERENCE_NUM_THREADS": threads,
+    }
 
 
 class OpenVINO:
@@ -43,16 +44,10 @@ class OpenVINO:
         folder: with ``FILE``.
         bytes_per_voxel: see ``pipeline.inference.backends.footprint``.
         name: "openvino", or "openvino-int8" for a quantised network.
-        threads: None takes one for each core.
+        threads: that compute.
     """
 
-    def __init__(
-        self,
-        folder: Path,
-        bytes_per_voxel: float,
-        name: str = "openvino",
-        threads: int | None = None,
-    ) -> None:
+    def __init__(self, folder: Path, bytes_per_voxel: float, name: str, threads: int) -> None:
         self.name = name
         self._bytes_per_voxel = bytes_per_voxel
         self._file = folder / FILE
