@@ -11,7 +11,6 @@ from torch import nn
 from torch.optim.lr_scheduler import ReduceLROnPlateau
 
 from pipeline.bundles import Bundle, check_overrides
-from pipeline.data.cases import Cohort
 from pipeline.data.cohort_checks import refuse_cases
 from pipeline.errors import UserError, nearest
 from pipeline.files import check_writable
@@ -65,11 +64,7 @@ def train(
         check_patch(parser)
     else:
         check_own(parser, domains)
-        for name in domains:
-            sizes = of_domain(domains, name, "patch_size")
-            check_patch_size(sizes, parser.get_parsed_content("spatial_dims"))
-        network = parser.get_parsed_content("network_def")
-        check_domains(domains, network, parser.get_parsed_content("cohort"))
+        check_domains(parser, domains)
     check_disk(output, parser.get_parsed_content("network"))
     check_schedule(parser)
     check_cases(parser)
@@ -129,9 +124,7 @@ def check_own(parser: ConfigParser, domains: Mapping[str, Mapping[str, Any]]) ->
             )
 
 
-def check_domains(
-    domains: Mapping[str, Mapping[str, Any]], network: nn.Module, cohort: Cohort
-) -> None:
+def check_domains(parser: ConfigParser, domains: Mapping[str, Mapping[str, Any]]) -> None:
     """Refuse patches that do not fit their domain, and cases of a domain that is not trained.
 
     Raises:
@@ -139,11 +132,13 @@ def check_domains(
     """
     for name in domains:
         pools, sizes = (of_domain(domains, name, entry) for entry in ("pools", "patch_size"))
+        check_patch_size(sizes, parser.get_parsed_content("spatial_dims"))
         if any(size % 2**pools for size in sizes) or max(sizes) == 2**pools:
             raise UserError(
                 f"patch_size {list(sizes)} of domain {name} does not fit its {pools} pools: every "
                 f"size must be a multiple of {2**pools}, and one of them {2 ** (pools + 1)} or more"
             )
+    network, cohort = map(parser.get_parsed_content, ("network_def", "cohort"))
     trained = getattr(network, "trained", None)
     present = {case.domain or network.domain for case in cohort.labelled.values()}
     if trained is not None and present != {trained}:

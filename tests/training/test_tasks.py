@@ -1,6 +1,11 @@
 """The task is data: one key makes a bundle another."""
 
 import json
+import shutil
+from pathlib import Path
+
+import nibabel as nib
+import numpy as np
 
 from tests.conftest import TINY
 from tests.decathlon import write_decathlon
@@ -43,3 +48,20 @@ def test_a_network_of_monai_trains_and_segments(unet_bundles, cohort, tmp_path):
     assert status == 0, err
     assert unet_bundles("segment", run, "--images", cohort, "--output", out)[0] == 0
     assert len(list(out.glob("*.nii.gz"))) == 3
+
+
+def test_a_cohort_with_a_value_of_its_own_is_a_task_of_classes(unet_bundles, cohort, tmp_path):
+    cases = Path(shutil.copytree(cohort, tmp_path / "cases"))
+    for path in cases.glob("*/*-seg.nii.gz"):
+        label = nib.load(path)
+        values = np.asarray(label.dataobj).copy()
+        values[:2, :2, :2] = 4
+        nib.save(nib.Nifti1Image(values, label.affine), path)
+    arguments = ("train", "unet3d", "--data", cases, "--output", tmp_path / "run", "--set", *TINY)
+    status, _, err = unet_bundles(*arguments)
+    assert (status, "label value 4" in err) == (2, True)
+    classes = "classes: [background, core, oedema, enhancing, cavity]"
+    status, _, err = unet_bundles(
+        *arguments, f"task={{modalities: [flair, t1, t1c, t2], {classes}}}"
+    )
+    assert status == 0, err
