@@ -25,6 +25,13 @@ def nearest(name: str, known: Iterable[str]) -> str:
     return f"did you mean {closest}?" if closest else f"known are {', '.join(names)}"
 
 
+def origin(error: BaseException) -> BaseException:
+    """What caused ``error`` at the bottom; MONAI's parser wraps what its expressions raise."""
+    while error.__cause__ is not None:
+        error = error.__cause__
+    return error
+
+
 def sentence(error: BaseException) -> str | None:
     """What a user reads of ``error``: the ``UserError`` or closed file behind it, or None.
 

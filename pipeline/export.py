@@ -16,7 +16,7 @@ from monai.bundle import ConfigParser
 from torch import Tensor, nn
 
 from pipeline.bundles import Bundle, no_weights
-from pipeline.errors import UserError
+from pipeline.errors import UserError, origin
 from pipeline.files import write_bytes
 from pipeline.openvino_core import core, imported
 from pipeline.weights import read_weights
@@ -114,9 +114,8 @@ def export(
 
 def reason(error: BaseException) -> str:
     """The first line of what caused ``error`` at the bottom."""
-    while error.__cause__ is not None:
-        error = error.__cause__
-    return (str(error).strip() or type(error).__name__).splitlines()[0]
+    cause = origin(error)
+    return (str(cause).strip() or type(cause).__name__).splitlines()[0]
 
 
 def _check(form: Format, format_name: str, output: Path) -> None:

@@ -47,6 +47,21 @@ def test_help_tells_of_the_version(unet_bundles, verb):
     assert "--version" in out
 
 
+def test_an_unexpected_error_is_told_by_its_cause(monkeypatch, capsys):
+    from pipeline.cli import main
+    from pipeline.cli.list import List
+
+    def run(_: List) -> int:
+        raise RuntimeError("Failed to evaluate an expression") from ValueError("sizes differ")
+
+    monkeypatch.setattr(List, "run", run)
+    with pytest.raises(SystemExit) as ended:
+        main(["list"])
+    assert ended.value.code == 2
+    told = capsys.readouterr().err
+    assert told == "unet-bundles: unexpected ValueError: sizes differ (--debug shows where)\n"
+
+
 def test_list_names_the_shipped_bundles(unet_bundles):
     status, out, _ = unet_bundles("list", "--json")
     assert status == 0

@@ -21,7 +21,7 @@ from pipeline.cli.report import Report
 from pipeline.cli.segment import Segment
 from pipeline.cli.train import Train
 from pipeline.data.limits import limit_files
-from pipeline.errors import sentence
+from pipeline.errors import origin, sentence
 
 VERBS: dict[str, Callable[..., Common]] = {
     "list": List,
@@ -62,7 +62,8 @@ def main(arguments: list[str] | None = None) -> None:
     except Exception as error:
         if verb.debug:
             raise
-        unexpected = f"unexpected {type(error).__name__}: {error} (--debug shows where)"
+        cause = origin(error)
+        unexpected = f"unexpected {type(cause).__name__}: {cause} (--debug shows where)"
         print(f"unet-bundles: {sentence(error) or unexpected}", file=sys.stderr)
         status = 2
     sys.exit(status)

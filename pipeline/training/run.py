@@ -14,6 +14,7 @@ from pipeline.bundles import Bundle, check_overrides
 from pipeline.data.cohort_checks import refuse_cases
 from pipeline.errors import UserError, nearest
 from pipeline.files import check_writable
+from pipeline.inference.inferer import Windows
 from pipeline.progress import console
 from pipeline.runs import check_output, untracked
 from pipeline.tasks import Task, of_domain
@@ -200,7 +201,14 @@ def check_patch(parser: ConfigParser) -> None:
         raise UserError(
             f"patch_size {sizes} does not fit {name}: every size must be a multiple of {divisor}"
         )
-    windows = getattr(parser.get_parsed_content("inferer"), "patch_size", None) or ()
+    inferer = parser.get_parsed_content("inferer")
+    whole = isinstance(inferer, Windows) and inferer.patch_size is None
+    if whole and inferer.divisor is None and not hasattr(network, "divisor"):
+        raise UserError(
+            f"inferer::patch_size is whole, and {name} does not tell which sizes it takes: set "
+            "inferer::divisor to what they must be multiples of"
+        )
+    windows = getattr(inferer, "patch_size", None) or ()
     divisor = getattr(network.eval(), "divisor", 1)
     network.train()
     if any(size % divisor for size in windows):

@@ -46,6 +46,22 @@ def test_windows_are_those_that_the_network_takes_when_it_does_not_train():
     assert parser.get_parsed_content("network_def").training
 
 
+def test_a_whole_window_needs_a_network_that_tells_its_sizes_or_a_divisor():
+    network = {
+        "_target_": "monai.networks.nets.UNet",
+        "spatial_dims": 3,
+        "in_channels": 4,
+        "out_channels": 3,
+        "channels": [4, 8],
+        "strides": [2],
+    }
+    parser = recipe(BUNDLES["unet3d"], network_def=network, **{"inferer::patch_size": "whole"})
+    with pytest.raises(UserError, match=r"UNet does not tell .* set inferer::divisor"):
+        check_patch(parser)
+    parser["inferer::divisor"] = 2
+    check_patch(parser)
+
+
 @pytest.mark.parametrize("spatial_dims", [2, 3])
 @pytest.mark.parametrize("name", OF_ONE_DOMAIN)
 def test_a_step_teaches_every_parameter(name, spatial_dims):
